@@ -1,0 +1,1 @@
+"""jobcore: an at-least-once job queue with pluggable backends."""

@@ -1,0 +1,93 @@
+"""What a driver is written against: the protocol, its values, its states, its errors.
+
+A driver imports this package and nothing else of jobcore.
+"""
+
+from jobcore.backend.checks import (
+    MAX_PRIORITY,
+    MIN_PRIORITY,
+    check_claim,
+    check_extend,
+    check_id,
+    check_peek,
+    check_push,
+    check_queue,
+    check_reclaim,
+    check_settle,
+)
+from jobcore.backend.clock import Clock, SystemClock
+from jobcore.backend.options import url_options
+from jobcore.backend.protocol import Backend, Joins, Wakes
+from jobcore.backend.states import FINISHED, MOVES, REDRIVABLE, Move, State
+from jobcore.backend.values import (
+    Answer,
+    Claim,
+    Claimed,
+    Counts,
+    Entry,
+    Fail,
+    Hold,
+    Keep,
+    Outcome,
+    Page,
+    Push,
+    Pushed,
+    Retry,
+    Return,
+    Succeed,
+)
+from jobcore.errors import (
+    BackendError,
+    ConfigurationError,
+    InvalidArgument,
+    QueueClosed,
+    Refused,
+    Unavailable,
+    Uncertain,
+)
+
+__all__ = [
+    "FINISHED",
+    "MAX_PRIORITY",
+    "MIN_PRIORITY",
+    "MOVES",
+    "REDRIVABLE",
+    "Answer",
+    "Backend",
+    "BackendError",
+    "Claim",
+    "Claimed",
+    "Clock",
+    "ConfigurationError",
+    "Counts",
+    "Entry",
+    "Fail",
+    "Hold",
+    "InvalidArgument",
+    "Joins",
+    "Keep",
+    "Move",
+    "Outcome",
+    "Page",
+    "Push",
+    "Pushed",
+    "QueueClosed",
+    "Refused",
+    "Retry",
+    "Return",
+    "State",
+    "Succeed",
+    "SystemClock",
+    "Unavailable",
+    "Uncertain",
+    "Wakes",
+    "check_claim",
+    "check_extend",
+    "check_id",
+    "check_peek",
+    "check_push",
+    "check_queue",
+    "check_reclaim",
+    "check_settle",
+    "url_options",
+]
