@@ -1,0 +1,52 @@
+# Two commands for a fresh machine (Python 3.11+, make, git): `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+URL ?=
+
+.PHONY: help demo test test-all lint types contracts format bench clean
+
+help:  ## Show these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.%: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV) ($*) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.test  ## Run the main job on real input; URL=redis://… or postgresql://… runs it there
+	@$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)')
+
+test: $(VENV)/.test  ## Run all tests, with servers of their own
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: $(VENV)/.test  ## The same, with the heavy runs
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev  ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev  ## Mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The installed package as one folder of links: static tools don't follow setuptools' package-dir mapping.
+build/tree: src src/jobcore
+	@rm -rf $@ && mkdir -p $@/jobcore
+	@ln -s $(CURDIR)/src/jobcore/* $(CURDIR)/src/backends $@/jobcore/
+	@ln -s $(CURDIR)/tests/conformance $@/jobcore/conformance
+
+types: $(VENV)/.dev build/tree  ## Check types
+	$(BIN)/mypy -p jobcore
+	$(BIN)/mypy tests/servers examples benchmarks
+
+contracts: $(VENV)/.dev build/tree  ## Check who imports whom
+	PYTHONPATH=build/tree $(BIN)/lint-imports
+
+bench: $(VENV)/.test  ## Measure
+	$(BIN)/python -m pytest benchmarks $(ARGS)
+
+clean:  ## Remove what these targets made
+	rm -rf $(VENV) build dist
