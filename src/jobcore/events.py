@@ -52,6 +52,9 @@ LEVELS: Final = {
 }
 """At which level an event is logged; DEBUG where it is not named."""
 
+HELD_BACK: Final = frozenset({Kind.AWAY, Kind.BACK, Kind.LOST, Kind.REFUSED, Kind.UNPROVEN})
+"""What comes in floods when a store is in trouble: logged at most once a second."""
+
 
 class Event(Struct, frozen=True):
     """Something that happened to a job, or to the store.
@@ -154,7 +157,7 @@ class Teller:
 
 
 class LogListener:
-    """Writes events to a queue's logger; routine ones at DEBUG, and no kind of trouble more than once a second.
+    """Writes events to the queues' loggers: routine at DEBUG, each job's trouble, and the store's once a second.
 
     What was held back is counted, and said with the next line of its kind.
     """
@@ -175,7 +178,7 @@ class LogListener:
             logger = self._loggers.get(event.queue, _log)
             if not logger.isEnabledFor(level):
                 continue
-            held = self._due(event) if level > logging.DEBUG else 0
+            held = self._due(event) if event.kind in HELD_BACK else 0
             if held is not None:
                 logger.log(level, "%s", describe(event) + (f" (and {held} more)" if held else ""))
 

@@ -1,0 +1,236 @@
+"""Running: threads for sync jobs, one event loop for async ones, and a bounded number of both at once.
+
+A hand is the right to run one job. Tasks wait in two deques; whoever has a hand takes the next. No
+lock and no wake-up is spent on a single job: deques are atomic, and threads are woken by the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import Future
+from math import ceil
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+from jobcore.run import Task, call, conclude, finish
+from jobcore.timeouts import Timeouts
+
+T = TypeVar("T")
+
+_SPELL: Final = 0.001
+"""Seconds of expected work that are worth waking a thread for."""
+
+
+class Loop:
+    """An event loop on a thread of its own, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether it runs."""
+        return self._loop is not None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        """The loop, running."""
+        with self._starting:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._run, args=(loop,), name="jobcore-loop", daemon=True)
+                self._thread.start()
+                self._loop = loop
+            return self._loop
+
+    def soon(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop."""
+        self.get().call_soon_threadsafe(function, *args)
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for what it gives."""
+        future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, self.get())
+        return future.result()
+
+    def close(self) -> None:
+        """End what runs on the loop, and the loop."""
+        if self._loop is not None and self._thread is not None and self._thread is not threading.current_thread():
+            self.soon(self._loop.stop)
+            self._thread.join(5)  # a job that blocks the loop does not block the end
+            self._loop = self._thread = None
+
+    @staticmethod
+    def _run(loop: asyncio.AbstractEventLoop) -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            asyncio.set_event_loop(runner.get_loop())
+            loop.run_forever()
+
+
+class Hands:
+    """Runs tasks, at most `count` at once; each that has its outcome is passed to its setting's `finished`.
+
+    Args:
+        count: how many jobs may run at the same time.
+        on_stuck: called with the task of a job that runs on past its timeout and `grace`.
+        grace: seconds.
+    """
+
+    def __init__(self, count: int, on_stuck: Callable[[Task], None], grace: float) -> None:
+        self.count = count
+        self.loop = Loop()
+        self.timeouts = Timeouts(grace, on_stuck)
+        self._free = deque(range(count))
+        self._sync: deque[Task] = deque()
+        self._async: deque[Task] = deque()
+        self._awaited: dict[Task, asyncio.Task[None]] = {}
+        self._bell: SimpleQueue[bool] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = self._parked = 0
+        self._mean = 1.0  # seconds of a sync run, smoothed; long until known, so that the first ones get a thread each
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks no hand has taken yet."""
+        return len(self._sync) + len(self._async)
+
+    @property
+    def free(self) -> int:
+        """How many hands run nothing."""
+        return len(self._free)
+
+    def give(self, tasks: Iterable[Task]) -> None:
+        """Have tasks run, in order, as hands become free."""
+        for task in tasks:
+            (self._async if task.type.is_async else self._sync).append(task)
+        self.nudge()
+
+    def nudge(self) -> None:
+        """See that what waits is being taken: called after `give`, and again while something waits."""
+        if self._async and self._free:
+            self.loop.soon(self._pump)
+        if self._sync and self._free:
+            work = ceil(len(self._sync) * self._mean / _SPELL)
+            self._wake(min(work, len(self._sync), len(self._free)))
+
+    def withdraw(self) -> list[Task]:
+        """Take back what has not begun."""
+        tasks: list[Task] = []
+        for waiting in (self._sync, self._async):
+            while waiting:
+                try:
+                    tasks.append(waiting.popleft())
+                except IndexError:
+                    break
+        return tasks
+
+    def cancel(self) -> None:
+        """Cancel the async jobs that run: they end as given back."""
+        if self.loop.started:
+            self.loop.soon(self._cancel)
+
+    def close(self) -> None:
+        """End the threads that run nothing. One whose job runs on is left to the end of the process."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._threads):
+                self._bell.put(False)
+        self.timeouts.close()
+        self.loop.close()
+
+    def _wake(self, number: int) -> None:
+        with self._lock:
+            for _ in range(number):
+                if self._parked:
+                    self._parked -= 1
+                elif self._threads < self.count and not self._closed:
+                    self._threads += 1
+                    threading.Thread(target=self._serve, name=f"jobcore-hand-{self._threads}", daemon=True).start()
+                else:
+                    return
+                self._bell.put(True)
+
+    def _serve(self) -> None:
+        """The life of a thread: work while there is work, then wait to be woken."""
+        while self._bell.get():
+            while self._take():
+                pass
+            with self._lock:
+                self._parked += 1
+
+    def _take(self) -> bool:
+        """Take a hand and run sync tasks with it. True: look again."""
+        try:
+            hand = self._free.pop()
+        except IndexError:
+            return False
+        ran = False
+        while not (ran and self._async):  # async tasks that wait have their turn at this hand
+            try:
+                task = self._sync.popleft()
+            except IndexError:
+                break
+            ran = True
+            if not self._run(task, hand):
+                return True
+        self._free.append(hand)
+        if self._async:
+            self.loop.soon(self._pump)
+        return ran
+
+    def _run(self, task: Task, hand: int) -> bool:
+        """Run a sync job. False: it returned an awaitable, and the hand has gone with it to the loop."""
+        timeout = task.type.policy.timeout
+        ended = call(task) if timeout is None else self.timeouts.call(task, timeout)
+        if inspect.isawaitable(ended):
+            self.loop.soon(self._adopt, task, ended, hand)
+            return False
+        conclude(task, ended)
+        self._mean += (task.ended - task.began - self._mean) * 0.05
+        task.setting.finished(task)
+        return True
+
+    def _pump(self) -> None:
+        """On the loop: start async tasks while there are hands."""
+        while self._async:
+            try:
+                hand = self._free.pop()
+            except IndexError:
+                return
+            try:
+                task = self._async.popleft()
+            except IndexError:
+                self._free.append(hand)
+                return
+            self._adopt(task, None, hand)
+
+    def _adopt(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
+        self._awaited[task] = asyncio.get_running_loop().create_task(self._await(task, answer, hand))
+
+    async def _await(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
+        timeout = task.type.policy.timeout
+        if timeout is not None:
+            self.timeouts.start(task, timeout)
+        ended = call(task) if answer is None else answer
+        if inspect.isawaitable(ended):
+            ended = await finish(task, ended)
+        if timeout is not None:
+            self.timeouts.stop(task)
+        conclude(task, ended)
+        del self._awaited[task]
+        self._free.append(hand)
+        task.setting.finished(task)
+        self._pump()
+        if self._sync:
+            self.nudge()
+
+    def _cancel(self) -> None:
+        for task, running in list(self._awaited.items()):
+            task.cancelled = True
+            running.cancel()
+

@@ -1,0 +1,85 @@
+"""Keeping: what a worker holds stays its own, renewed in batches from a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Final
+
+from jobcore.backend import Answer, Backend, BackendError, QueueClosed
+from jobcore.events import Event, Kind
+from jobcore.loops import every
+
+if TYPE_CHECKING:
+    from jobcore.mover import Lane, Mover
+    from jobcore.run import Task
+
+_BATCH: Final = 1000
+_log: Final = logging.getLogger("jobcore")
+
+
+class Keeper:
+    """Extends the leases of a mover's tasks once a third of a lease has passed.
+
+    Leases are timed on this process's monotonic clock, from before the call that granted them was sent: so a
+    lease is over here no later than in the store.
+    """
+
+    def __init__(self, mover: Mover, backend: Backend, lease: float) -> None:
+        self._mover = mover
+        self._backend = backend
+        self._lease = lease
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Keep leases until stopped."""
+        run = lambda: every(self._lease / 12, self.step, self._stop)  # noqa: E731
+        threading.Thread(target=run, name="jobcore-leases", daemon=True).start()
+
+    def stop(self) -> None:
+        """Let the leases run out."""
+        self._stop.set()
+
+    def step(self) -> None:
+        """Extend what is due, in one call for each queue (of up to 1,000)."""
+        now = perf_counter()
+        for lane in list(self._mover.lanes):
+            tasks = [task for task in list(lane.held.values()) if not (task.abandoned or task.lost)]
+            due = [task for task in tasks if now - task.leased >= self._lease / 3]
+            for start in range(0, len(due), _BATCH):
+                self._extend(lane, due[start : start + _BATCH])
+
+    def _extend(self, lane: Lane, tasks: list[Task]) -> None:
+        sent = perf_counter()
+        try:
+            answers = self._backend.extend(
+                lane.name, [task.claim.hold for task in tasks], round(self._lease * 1_000_000)
+            )
+        except QueueClosed:
+            self._stop.set()
+        except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the next round tries again
+            if not isinstance(error, BackendError):
+                _log.error("an unforeseen error of the backend", exc_info=error)
+            self._drop_over([task for task in tasks if task.began == 0.0])
+        else:
+            for task, answer in zip(tasks, answers, strict=True):
+                if answer is Answer.HELD:
+                    task.leased = sent
+            self._tell_lost(lane, [task for task, answer in zip(tasks, answers, strict=True) if answer is Answer.LOST])
+
+    def _drop_over(self, tasks: list[Task]) -> None:
+        """A job that has not begun, and whose lease is over as far as we know, is not begun here."""
+        now = perf_counter()
+        for task in tasks:
+            task.lost = now >= task.leased + self._lease
+
+    def _tell_lost(self, lane: Lane, tasks: list[Task]) -> None:
+        lost = [task for task in tasks if not task.ended]  # of one that has ended its settlement tells
+        for task in lost:
+            task.lost = True
+        events = [
+            Event(Kind.LOST, lane.name, task.claim.id, task.type.name, time(), task.claim.attempt, task.claim.lost)
+            for task in lost
+        ]
+        self._mover.shift.teller.tell(events)

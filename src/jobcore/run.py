@@ -1,0 +1,298 @@
+"""Deciding: from a claim to an outcome. Nothing here touches a store.
+
+The steps, each of which changes the type: claim → job (decode) → result (call) → outcome (interpret).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import math
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from jobcore import backend as store
+from jobcore.backend import Claim, Fail, Outcome, Return, State, Succeed
+from jobcore.codec import JobType, Undecodable
+from jobcore.job import ExceptionBehavior, Failure, JobContext, Policy, Retry, Seconds, Success, seconds
+
+if TYPE_CHECKING:
+    import logging
+
+    from jobcore.backend import Keep
+
+_RESULTS: Final = (Success, Retry, Failure)
+
+
+class Setting(Protocol):
+    """What the runs of one queue have in common."""
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        ...
+
+    @property
+    def state(self) -> Any:
+        """What jobs are handed."""
+        ...
+
+    @property
+    def keep(self) -> Keep:
+        """How many finished jobs are kept: a value that will not be kept is not encoded."""
+        ...
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The queue's logger."""
+        ...
+
+
+    @property
+    def begun(self) -> Callable[[Task], None] | None:
+        """Told of each task that begins, if anybody wants to know."""
+        ...
+
+    def finished(self, task: Task, /) -> None:
+        """Told of each task that has its outcome, on the thread that ran it; must be quick."""
+        ...
+
+
+class Runnable(Protocol):
+    """What a task needs of its job's type: a `JobType`, or `Unopened`."""
+
+    @property
+    def name(self) -> str | None:
+        """The job's name, if it is known."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """How it is run."""
+        ...
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is run on the event loop from the start."""
+        ...
+
+    def decode(self, args: msgspec.Raw) -> Any:
+        """Make the job; raises `Undecodable`."""
+        ...
+
+    def call(self, job: Any, state: Any, context: Callable[[], JobContext[Any]]) -> Any:
+        """Run the job."""
+        ...
+
+
+class Unopened:
+    """The type of a payload that is no job here: decoding it fails with the reason."""
+
+    name = None
+    policy = Policy()
+    is_async = False
+
+    def __init__(self, error: Undecodable) -> None:
+        self._error = error
+
+    def decode(self, args: msgspec.Raw) -> Any:  # noqa: ARG002 -- there is nothing to look at
+        """Raise what opening the payload raised."""
+        raise self._error
+
+    def call(self, job: Any, state: Any, context: Callable[[], JobContext[Any]]) -> Any:
+        """Never reached: there is no job to call."""
+        raise AssertionError(job, state, context)
+
+
+NOTHING: Final = msgspec.Raw(b"")
+
+
+class Task:
+    """One claimed job on its way through a worker. Times are seconds of `time.perf_counter`."""
+
+    __slots__ = (
+        "abandoned", "args", "began", "cancelled", "claim", "claimed", "ended", "expired", "leased", "lost",
+        "outcome", "repeated", "setting", "type",
+    )  # fmt: skip
+
+    def __init__(self, setting: Setting, claim: Claim, type: Runnable, args: msgspec.Raw, claimed: float) -> None:
+        self.setting = setting
+        self.claim = claim
+        self.type = type
+        self.args = args
+        self.claimed = claimed
+        self.leased = claimed  # when the call that last granted the lease was sent
+        self.began = 0.0
+        self.ended = 0.0
+        self.outcome: Outcome | None = None
+        self.expired = False  # its timeout fired
+        self.cancelled = False  # the worker took it back while it ran
+        self.abandoned = False  # ran on past timeout and grace: its lease is let go
+        self.lost = False  # the store says that the token is not current
+        self.repeated = False  # a call that settles it was sent, and no answer came
+
+    def context(self) -> JobContext[Any]:
+        """What the job is told about itself."""
+        claim = self.claim
+        return JobContext(
+            state=self.setting.state,
+            id=claim.id,
+            queue=self.setting.name,
+            name=self.type.name,
+            attempt=claim.attempt,
+            max_attempts=self.type.policy.max_attempts,
+            lost=claim.lost,
+            fence=claim.fence,
+            priority=claim.priority,
+            pushed_at=moment(claim.pushed_at),
+            started_at=moment(claim.started_at),
+            logger=self.setting.logger,
+        )
+
+
+class Raised:
+    """That a run ended by this exception (apart from one that was returned)."""
+
+    __slots__ = ("error",)
+    __match_args__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def call(task: Task) -> Any:
+    """Decode a task's job and call it.
+
+    Returns:
+        What it returned, perhaps an awaitable, or `Raised`, or an outcome if there was nothing to run.
+    """
+    task.began = perf_counter()
+    if task.lost:  # its lease is over: who has it now will run it
+        task.cancelled = True
+        return Return()
+    if task.setting.begun is not None:
+        task.setting.begun(task)
+    try:
+        job = task.type.decode(task.args)
+    except Undecodable as error:
+        return Fail(State.BROKEN, error.reason)
+    try:
+        return contextvars.copy_context().run(task.type.call, job, task.setting.state, task.context)
+    except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
+        return Raised(error)
+
+
+async def finish(task: Task, answer: Awaitable[Any]) -> Any:
+    """Await what a job returned, for as long as its timeout allows; returns as `call` does."""
+    timeout = task.type.policy.timeout
+    left = None if timeout is None else max(0.0, task.began + seconds(timeout) - perf_counter())
+    result: Any
+    try:
+        async with asyncio.timeout(left) as limit:
+            result = await answer
+    except asyncio.CancelledError as error:
+        result = Return() if task.cancelled else Raised(error)
+    except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
+        result = Raised(error)
+    task.expired = limit.expired()
+    return result
+
+
+def conclude(task: Task, ended: Any) -> None:
+    """Give a task its outcome: what follows from how its run ended."""
+    task.ended = perf_counter()
+    if isinstance(ended, Return) and task.cancelled:
+        task.outcome = ended
+    elif task.expired:
+        task.outcome = timed_out(task)
+    else:
+        task.outcome = interpret(ended, task.type.policy, task.claim.attempt, encode=task.setting.keep.succeeded > 0)
+
+
+def timed_out(task: Task) -> Outcome:
+    """The outcome of a run whose timeout fired, whatever it returned then."""
+    policy = task.type.policy
+    limit = seconds(policy.timeout or 0)
+    over = task.ended - task.began - limit
+    reason = f"timed out after {limit:g} s" + (f", and ran on for {over:.1f} s" if over > 1 else "")
+    return _again(policy, task.claim.attempt, reason, State.TIMED_OUT)
+
+
+def interpret(ended: Any, policy: Policy, attempt: int, *, encode: bool = True) -> Outcome:
+    """What follows from how a run ended: all of a job's policy, in one place.
+
+    Args:
+        ended: what the run returned, `Raised`, or an outcome that stands already.
+        policy: the policy of the job's type.
+        attempt: the run's number, from 1.
+        encode: whether a value is wanted.
+    """
+    match ended:
+        case None:
+            return Succeed()
+        case Success(value):
+            return Succeed(_json(value) if encode and value is not None else None)
+        case Retry(message, delay):
+            return _again(policy, attempt, message, State.FAILED, delay)
+        case Failure(message):
+            return Fail(State.FAILED, message)
+        case Raised(error) if _behavior(policy, error) is ExceptionBehavior.RETRY:
+            return _again(policy, attempt, _described(error), State.FAILED)
+        case Raised(error):
+            return Fail(State.FAILED, _described(error))
+        case Fail():
+            return ended
+        case type() if ended in _RESULTS:
+            name = ended.__name__
+            return Fail(State.FAILED, f"the job returned the class {name}: return an instance, as in {name}()")
+        case _:
+            return Succeed(_json(ended) if encode else None)
+
+
+def _again(policy: Policy, attempt: int, reason: str, otherwise: State, delay: Seconds | None = None) -> Outcome:
+    """A retry while attempts are left, else a failure in the state `otherwise`."""
+    if policy.max_attempts is not None and attempt >= policy.max_attempts:
+        return Fail(otherwise, reason)
+    wait = policy.backoff(attempt) if delay is None else seconds(delay)
+    return store.Retry(microseconds(wait), reason)
+
+
+def _behavior(policy: Policy, error: BaseException) -> ExceptionBehavior:
+    on_exception = policy.on_exception
+    if isinstance(on_exception, ExceptionBehavior):
+        return on_exception
+    found = (on_exception[kind] for kind in type(error).__mro__ if kind in on_exception)
+    return next(found, ExceptionBehavior.FAIL)
+
+
+def _described(error: BaseException) -> str:
+    """`ValueError: what`, then where: the frames below jobcore's own."""
+    head = "".join(traceback.format_exception_only(error)).strip()
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OWN]
+    return "\n".join([head, *(line.rstrip() for line in traceback.format_list(frames[-8:]))])
+
+
+_OWN: Final = {__file__, inspect.getfile(JobType)}
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except Exception:  # noqa: BLE001 -- the job is done; a value that is no JSON is told by its repr
+        return msgspec.json.encode(repr(value))
+
+
+def microseconds(duration: float) -> int:
+    """Seconds as whole microseconds, rounded up; below zero is zero."""
+    return max(0, math.ceil(round(duration * 1_000_000, 3)))
+
+
+def moment(time: int) -> datetime:
+    """Microseconds since the epoch as an aware datetime."""
+    return datetime.fromtimestamp(time / 1_000_000, UTC)

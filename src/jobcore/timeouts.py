@@ -1,0 +1,129 @@
+"""Timeouts of running jobs: one thread that looks at what is timed and sleeps otherwise."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from jobcore.job import JobTimeout, seconds
+from jobcore.run import Raised, Task, call
+
+if TYPE_CHECKING:
+    from jobcore.job import Seconds
+
+_GLANCE: Final = 0.05
+"""Seconds between looks while something is timed: how late a timeout may fire."""
+
+
+class _Alarm:
+    """The timeout of one run. `thread` is that of a sync job; an async one is cancelled by its loop."""
+
+    __slots__ = ("due", "guard", "over", "stuck", "task", "thread")
+
+    def __init__(self, task: Task, due: float, thread: int | None) -> None:
+        self.task = task
+        self.due = due
+        self.thread = thread
+        self.guard = threading.Lock()
+        self.over = False
+        self.stuck = False
+
+    def fire(self) -> None:
+        """Raise `JobTimeout` in the job's thread, unless the run has ended."""
+        with self.guard:
+            if self.thread is not None and not self.over and not self.task.expired:
+                self.task.expired = True
+                _raise_in(self.thread, JobTimeout)
+
+    def end(self) -> None:
+        """From here on nothing is raised; what was, and has not arrived, is taken back."""
+        with self.guard:
+            self.over = True
+            if self.thread is not None and self.task.expired:
+                _raise_in(self.thread, None)
+
+
+class Timeouts:
+    """Watches runs that have a timeout.
+
+    Args:
+        grace: seconds past its timeout after which a job that runs on counts as stuck.
+        on_stuck: called, once, with the task of such a job.
+    """
+
+    def __init__(self, grace: float, on_stuck: Callable[[Task], None]) -> None:
+        self._grace = grace
+        self._on_stuck = on_stuck
+        self._alarms: dict[Task, _Alarm] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def stuck(self) -> int:
+        """How many jobs run on past timeout and grace just now."""
+        return sum(alarm.stuck for alarm in list(self._alarms.values()))
+
+    def call(self, task: Task, timeout: Seconds) -> Any:
+        """`run.call`, with `JobTimeout` raised in this thread once `timeout` is over."""
+        alarm = self.start(task, timeout, threading.get_ident())
+        ended: Any = None
+        try:
+            ended = call(task)
+            alarm.end()
+        except JobTimeout as late:  # it arrived when the job had just ended
+            alarm.end()
+            ended = Raised(late) if ended is None else ended
+        finally:
+            self.stop(task)
+        return ended
+
+    def start(self, task: Task, timeout: Seconds, thread: int | None = None) -> _Alarm:
+        """Watch a run that begins now; without `thread` only whether it gets stuck."""
+        alarm = _Alarm(task, perf_counter() + seconds(timeout), thread)
+        with self._changed:
+            self._alarms[task] = alarm
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="jobcore-timeouts", daemon=True)
+                self._thread.start()
+            elif len(self._alarms) == 1:
+                self._changed.notify()
+        return alarm
+
+    def stop(self, task: Task) -> None:
+        """The run has ended."""
+        with self._changed:
+            self._alarms.pop(task, None)
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                if not self._alarms:
+                    self._changed.wait_for(lambda: self._alarms or self._closed)
+                if self._closed:
+                    return
+                now = perf_counter()
+                due = [alarm for alarm in self._alarms.values() if alarm.due <= now]
+            for alarm in due:
+                alarm.fire()
+                if not alarm.stuck and alarm.due + self._grace <= now:
+                    alarm.stuck = alarm.task.abandoned = True
+                    self._on_stuck(alarm.task)
+            with self._changed:
+                nearest = min((alarm.due - now for alarm in self._alarms.values() if alarm.due > now), default=_GLANCE)
+                self._changed.wait(min(nearest, _GLANCE))
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Have a thread raise an exception at its next bytecode; None takes back one that has not been raised yet."""
+    value = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
