@@ -1,0 +1,1 @@
+"""Servers for the tests: each on a free port, in a scratch folder, ended by its process id."""
