@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
 
-.PHONY: help demo test test-all lint types contracts format bench clean
+.PHONY: help demo test test-all lint types contracts smoke format bench clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ types: $(VENV)/.dev build/tree  ## Check types
 
 contracts: $(VENV)/.dev build/tree  ## Check who imports whom
 	PYTHONPATH=build/tree $(BIN)/lint-imports
+
+smoke: $(VENV)/.dev  ## Build the wheel and try it in a clean environment
+	.ci/smoke $(BIN)/python
 
 bench: $(VENV)/.test  ## Measure
 	$(BIN)/python -m pytest benchmarks $(ARGS)
