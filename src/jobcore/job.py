@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypedDict, final
+
+from jobcore.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -30,6 +33,18 @@ DAY: Final = 86400.0
 def seconds(duration: Seconds) -> float:
     """A duration in seconds."""
     return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+
+
+def check_seconds(what: str, duration: object) -> float:
+    """A user's duration in seconds.
+
+    Raises:
+        InvalidArgument: it is no finite number of seconds from 0 on; the message begins with `what`.
+    """
+    value = duration.total_seconds() if isinstance(duration, timedelta) else duration
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise InvalidArgument(f"{what} is a number of seconds from 0 on or a timedelta, not {duration!r}")
+    return float(value)
 
 
 class Job(Generic[S]):
@@ -91,8 +106,11 @@ class ExceptionBehavior(Enum):
     RETRY = "retry"
 
 
-class JobTimeout(BaseException):  # noqa: N818 -- it is no error of the job's, and `except Exception` must not stop it
-    """Raised in the thread of a job, at its next bytecode, when its time is up."""
+class JobTimeout(BaseException):
+    """Raised in the thread of a job, at its next bytecode, when its time is up.
+
+    A BaseException, so that a job's own `except Exception` does not stop it.
+    """
 
 
 @final
@@ -102,7 +120,10 @@ class LinearBackoff:
 
     delay: Seconds
 
-    def __call__(self, attempt: int) -> float:
+    def __post_init__(self) -> None:
+        check_seconds("the delay of a backoff", self.delay)
+
+    def __call__(self, attempt: int) -> float:  # noqa: ARG002 -- all backoffs are called alike
         """Seconds to wait after the given attempt (the first is 1)."""
         return seconds(self.delay)
 
@@ -116,12 +137,18 @@ class ExponentialBackoff:
     cap: Seconds = DAY
     jitter: float = 0.1
 
+    def __post_init__(self) -> None:
+        check_seconds("the delay of a backoff", self.delay)
+        check_seconds("the cap of a backoff", self.cap)
+        if not 0 <= self.jitter <= 1:
+            raise InvalidArgument(f"the jitter of a backoff is a share from 0 to 1, not {self.jitter!r}")
+
     def __call__(self, attempt: int) -> float:
         """Seconds to wait after the given attempt (the first is 1)."""
         cap = seconds(self.cap)
         doublings = min(attempt - 1, 64)
         spread = 1 + random.uniform(-self.jitter, self.jitter)  # noqa: S311 -- no secret depends on it
-        return min(cap, seconds(self.delay) * 2**doublings * spread)
+        return min(cap, seconds(self.delay) * 2.0**doublings * spread)
 
 
 Backoff: TypeAlias = LinearBackoff | ExponentialBackoff
@@ -140,6 +167,9 @@ class Policy:
         backoff: the delay before each further attempt.
         on_exception: what an exception means; in a mapping the most specific class wins, and an
             exception that none covers is a failure.
+
+    Raises:
+        InvalidArgument: a value is of the wrong type or out of range.
     """
 
     max_attempts: int | None = 10
@@ -147,6 +177,49 @@ class Policy:
     timeout: Seconds | None = None
     backoff: Backoff = ExponentialBackoff(1.0)
     on_exception: OnException = ExceptionBehavior.FAIL
+
+    def __post_init__(self) -> None:
+        if self.max_attempts is not None and not _counts(self.max_attempts):
+            raise InvalidArgument(f"max_attempts is a whole number from 1 on or None, not {self.max_attempts!r}")
+        if not _counts(self.max_lost):
+            raise InvalidArgument(f"max_lost is a whole number from 1 on, not {self.max_lost!r}")
+        if self.timeout is not None and not check_seconds("timeout", self.timeout):
+            raise InvalidArgument("timeout is more than 0 seconds, or None for no bound")
+        if not isinstance(self.backoff, Backoff):
+            raise InvalidArgument(f"backoff is a LinearBackoff or an ExponentialBackoff, not {self.backoff!r}")
+        if not _is_behavior(self.on_exception):
+            raise InvalidArgument(
+                "on_exception is ExceptionBehavior.FAIL or RETRY, or a mapping from exception classes to these, "
+                f"not {self.on_exception!r}"
+            )
+
+
+class PolicyOptions(TypedDict, total=False):
+    """`Policy` as keyword arguments: those that are not given are left to the next in line."""
+
+    max_attempts: int | None
+    max_lost: int
+    timeout: Seconds | None
+    backoff: Backoff
+    on_exception: OnException
+
+
+class JobOptions(PolicyOptions, total=False):
+    """What the decorator `queue.job` takes: policy, and the names that the job is stored under."""
+
+    name: str
+    aliases: Sequence[str]
+
+
+def _counts(number: object) -> bool:
+    return type(number) is int and number >= 1
+
+
+def _is_behavior(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return isinstance(value, ExceptionBehavior)
+    kinds = all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in value)
+    return kinds and all(isinstance(behavior, ExceptionBehavior) for behavior in value.values())
 
 
 @final
