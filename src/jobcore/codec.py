@@ -1,0 +1,301 @@
+"""From a job to the bytes that are stored, and back: `{"job": NAME, "args": {…}}`.
+
+The wire format is strict JSON, described in docs/jobs.md so that any language can produce jobs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias, final
+
+import msgspec
+
+from jobcore.errors import InvalidArgument, RegistrationError, UnknownJob
+from jobcore.job import Job, JobContext, JobOptions, Policy, PolicyOptions
+from jobcore.shapes import Shape, shape_of
+
+Call: TypeAlias = Callable[[Any, Any, Callable[[], JobContext[Any]]], Any]
+"""Runs a job: called with the job, the state, and what makes the context, which is called only where it is used."""
+
+Run: TypeAlias = tuple[Call, bool]
+"""How a job is run, and whether that gives a coroutine."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+_POLICY: Final = tuple(PolicyOptions.__annotations__)
+_SHOWN: Final = 80  # characters of a value that an error repeats
+
+
+class Undecodable(Exception):  # noqa: N818 -- a verdict on a payload, which its catcher settles as BROKEN
+    """A payload that can't become a job here.
+
+    Attributes:
+        reason: what is wrong, naming the job and, where there is one, the field.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    job: str
+    args: msgspec.Raw
+
+
+_ENVELOPES: Final = msgspec.json.Decoder(_Envelope)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class JobType:
+    """One registered kind of job.
+
+    Attributes:
+        name: what it is stored under.
+        aliases: names that it was stored under before; they are still decoded.
+        policy: of the class, else of the decorator, else of the queue.
+        cls: the class whose instances are its jobs.
+        is_async: whether running it gives a coroutine.
+        call: runs a job with as many of state and context as it takes; what it returns may be awaitable.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    policy: Policy
+    cls: type
+    is_async: bool
+    call: Call = field(repr=False)
+    shape: Shape = field(repr=False)
+
+    def encode(self, job: object) -> bytes:
+        """The whole payload of a job, once it is sure that it comes back equal.
+
+        Raises:
+            InvalidArgument: it holds something that can't be stored, or would come back as something else.
+        """
+        try:
+            args = self.shape.encode(job)
+            again = self.shape.decode(args)
+        except Exception as error:
+            raise InvalidArgument(f"{self.name} can't be stored: {_said(error)}") from error
+        if not self.shape.same(job, again):
+            raise InvalidArgument(f"{self.name} would not come back as it is: {self._difference(job, again)}")
+        return envelope(self.name, args)
+
+    def decode(self, args: bytes | msgspec.Raw) -> object:
+        """A job from its `args`, by its class's `upgrade` where they are of an older form.
+
+        Raises:
+            Undecodable: they don't fit the class; the reason names the field.
+        """
+        try:
+            return self.shape.decode(args)
+        except Exception as error:  # noqa: BLE001 -- also what a validator of the user's raises
+            upgrade = getattr(self.cls, "upgrade", None)
+            if upgrade is None or "upgrade" in self.shape.fields:
+                raise Undecodable(f"{self.name}: {_said(error)}") from None
+            return self._upgraded(upgrade, args)
+
+    def _upgraded(self, upgrade: Callable[[dict[str, Any]], dict[str, Any]], args: bytes | msgspec.Raw) -> object:
+        try:
+            older = msgspec.json.decode(args, type=dict[str, Any])
+            return self.shape.decode(msgspec.json.encode(upgrade(older)))
+        except Exception as error:  # noqa: BLE001 -- `upgrade` is the user's
+            raise Undecodable(f"{self.name}, upgraded: {_said(error)}") from None
+
+    def _difference(self, job: object, again: object) -> str:
+        for name in self.shape.fields:
+            before, after = getattr(job, name), getattr(again, name)
+            if before != after:
+                return f"{name}={_short(before)} would be {_short(after)}"
+        return f"{_short(job)} would be {_short(again)}"
+
+
+class Registry:
+    """The job types of one queue.
+
+    Args:
+        queue: the queue's name, for messages.
+        defaults: the policy of jobs that say nothing else.
+    """
+
+    def __init__(self, queue: str, defaults: Policy | None = None) -> None:
+        self._queue = queue
+        self._defaults = defaults or Policy()
+        self._by_name: dict[str, JobType] = {}
+        self._by_class: dict[type, JobType] = {}
+
+    def __iter__(self) -> Iterator[JobType]:
+        return iter(self._by_class.values())
+
+    def add(self, cls: type, options: JobOptions | None = None, run: Run | None = None) -> JobType:
+        """Register a class, after looking at all of its fields, its `run` and its policy.
+
+        Args:
+            cls: the class of the jobs.
+            options: names and policy; what the class itself says goes before them.
+            run: how its jobs are run, if not by its method `run`.
+
+        Raises:
+            RegistrationError: it can't be stored or run, or a name is taken; the message says what to do.
+        """
+        shape = shape_of(cls)
+        said = {**(options or {}), **_said_by_class(cls, shape.fields)}
+        name, aliases = _names(cls, said)
+        for each in (name, *aliases):
+            self._check_free(cls, each)
+        call, is_async = run or _runner(cls, shape.fields)
+        added = JobType(name, aliases, self._policy(cls, said), cls, is_async, call, shape)
+        self._by_class[cls] = added
+        self._by_name.update(dict.fromkeys((name, *aliases), added))
+        return added
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def open(self, payload: bytes) -> tuple[JobType, msgspec.Raw]:
+        """Read a payload's envelope: its type, and its `args` as they stand.
+
+        Raises:
+            Undecodable: it is no envelope, or of a job that is unknown here.
+        """
+        try:
+            envelope = _ENVELOPES.decode(payload)
+            return self._by_name[envelope.job], envelope.args
+        except KeyError as error:
+            raise Undecodable(self._unknown(f"{error.args[0]!r}")) from None
+        except (ValueError, RecursionError) as error:
+            raise Undecodable(f"not a job's JSON: {_said(error)}") from None
+
+    def type_of(self, job: object) -> JobType:
+        """The type of a job.
+
+        Raises:
+            UnknownJob: its class is not registered here.
+        """
+        try:
+            return self._by_class[type(job)]
+        except KeyError:
+            raise UnknownJob(self._unknown(_what(job))) from None
+
+    def named(self, name: str) -> JobType:
+        """The type of a name or alias.
+
+        Raises:
+            UnknownJob: none is registered under it.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownJob(self._unknown(repr(name))) from None
+
+    def _unknown(self, what: str) -> str:
+        known = ", ".join(sorted(each.name for each in self._by_class.values())) or "none yet"
+        return f"queue {self._queue!r} has no job {what[:_SHOWN]}; it has: {known}"
+
+    def _check_free(self, cls: type, name: str) -> None:
+        if name in self._by_name:
+            raise RegistrationError(
+                f"{cls.__name__}: queue {self._queue!r} has a job named {name!r} already; give this one another name"
+            )
+
+    def _policy(self, cls: type, said: Mapping[str, Any]) -> Policy:
+        try:
+            return replace(self._defaults, **{key: value for key, value in said.items() if key in _POLICY})
+        except InvalidArgument as error:
+            raise RegistrationError(f"{cls.__name__}: {error}") from None
+
+
+def envelope(name: str, args: bytes) -> bytes:
+    """The payload of a job: its name, and its fields as a JSON object."""
+    return b'{"job":"%b","args":%b}' % (name.encode(), args)
+
+
+def name_in(payload: bytes) -> str:
+    """The job's name in a payload that was made here."""
+    return _ENVELOPES.decode(payload).job
+
+
+def check_name(name: object) -> str:
+    """A job's name: 1 to 200 of `A-Z a-z 0-9 . _ -`; raises InvalidArgument."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidArgument(f"a job's name is 1 to 200 of A-Z a-z 0-9 . _ -, not {_short(name)}")
+    return name
+
+
+def _said_by_class(cls: type, fields: tuple[str, ...]) -> dict[str, Any]:
+    """Policy and names that are class attributes; what is a field is never policy."""
+    keys = ("name", "aliases", *_POLICY)
+    return {key: getattr(cls, key) for key in keys if key not in fields and hasattr(cls, key)}
+
+
+def _names(cls: type, said: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    aliases = said.get("aliases", ())
+    if isinstance(aliases, str):
+        raise RegistrationError(f"{cls.__name__}: aliases is a sequence of names: write ({aliases!r},)")
+    try:
+        return check_name(said.get("name", cls.__name__)), tuple(check_name(alias) for alias in aliases)
+    except (InvalidArgument, TypeError) as error:
+        raise RegistrationError(f"{cls.__name__}: {error}; say name=… or aliases=(…)") from None
+
+
+def _runner(cls: type, fields: tuple[str, ...]) -> Run:
+    """How a class's jobs are run, by the number of parameters that its `run` has."""
+    run = inspect.getattr_static(cls, "run", None)
+    if not inspect.isfunction(run) or "run" in fields:
+        raise RegistrationError(f"{cls.__name__} can't be run: define run(self), run(self, state) or more as a method")
+    check_body(f"{cls.__name__}.run", run)
+    takes = len(_positional(f"{cls.__name__}.run", run)) - 1
+    if takes not in range(len(_CALLS)):
+        raise RegistrationError(f"{cls.__name__}.run takes self, and then nothing, (state) or (state, context)")
+    return _CALLS[takes], inspect.iscoroutinefunction(run)
+
+
+def check_body(what: str, function: Callable[..., Any]) -> None:
+    """Refuse a generator: calling it would run nothing."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise RegistrationError(f"{what} is a generator, which does nothing when it is called: remove its `yield`")
+
+
+def _positional(what: str, run: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters that a run is told apart by."""
+    found = []
+    for parameter in inspect.signature(run).parameters.values():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            found.append(parameter)
+        elif parameter.default is parameter.empty:
+            raise RegistrationError(f"{what} can't have the parameter {parameter}: (self, state, context) is all")
+    return found
+
+
+_CALLS: Final[tuple[Call, ...]] = (
+    lambda job, _state, _context: job.run(),
+    lambda job, state, _context: job.run(state),
+    lambda job, state, context: job.run(state, context()),
+)
+
+
+def _what(job: object) -> str:
+    """How a message calls what is no known job, with a hint where it is a common slip."""
+    if isinstance(job, type):
+        return f"{job.__name__} as a class: enqueue an instance, {job.__name__}(…)"
+    if callable(job) and not isinstance(job, Job):
+        return f"{getattr(job, '__name__', job)!s} as a function: enqueue its .job(…)"
+    return type(job).__name__
+
+
+def _said(error: Exception) -> str:
+    """What an error says, with its kind where it isn't the decoder's own."""
+    text = str(error) if isinstance(error, msgspec.MsgspecError) else f"{type(error).__name__}: {error}"
+    return text[:1000]
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 -- a user's __repr__; the message matters more
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

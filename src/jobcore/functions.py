@@ -1,0 +1,147 @@
+"""Function jobs: a function's parameters become the fields of a frozen value, which is a job like any other."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, final
+
+import msgspec
+from msgspec.structs import astuple
+
+from jobcore.codec import Call, Run, check_body
+from jobcore.errors import RegistrationError
+from jobcore.job import Job
+from jobcore.storable import advice
+
+if TYPE_CHECKING:
+    from jobcore.queue import Queue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class FunctionCall(Job[Any], msgspec.Struct, frozen=True):
+    """A call that is to be made: the arguments of one function, comparable and frozen."""
+
+
+@final
+class FunctionJob(Generic[P, R]):
+    """A function that is also a job: calling it just calls it, `enqueue` has a worker call it.
+
+    Made by `@queue.job`. Where the function takes a context, it is left out of what `job` and `enqueue` take.
+    """
+
+    __name__: str
+    __wrapped__: Callable[..., R]
+
+    def __init__(self, function: Callable[..., R], calls: type[FunctionCall], queue: Queue[Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._calls = calls
+        self._queue = queue
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, here and now."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def job(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
+        """The call as a value, for `queue.enqueue(f.job(…), delay=60)` and to compare with in tests.
+
+        Raises:
+            TypeError: the arguments don't fit the function's parameters.
+        """
+        return self._calls(*args, **kwargs)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Store the call; returns its id and raises as `Queue.enqueue`."""
+        return self._queue.enqueue(self.job(*args, **kwargs))
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Store the call; returns its id and raises as `Queue.aenqueue`."""
+        return await self._queue.aenqueue(self.job(*args, **kwargs))
+
+    def __repr__(self) -> str:
+        return f"<job {self.__name__} of {self._queue!r}>"
+
+
+def calls_of(function: Callable[..., Any], *, context: bool = False) -> tuple[type[FunctionCall], Run]:
+    """What a function is stored as, and how it is run.
+
+    Args:
+        function: plain or async.
+        context: whether its first parameter is a `JobContext`, which is not stored.
+
+    Raises:
+        RegistrationError: a parameter can't be stored; the message names it.
+    """
+    name = getattr(function, "__name__", None)
+    if name is None:
+        raise RegistrationError(f"{function!r} has no name to be stored under: write a function with def")
+    check_body(name, function)
+    parameters = _parameters(name, function)
+    if context and (not parameters or parameters.pop(0).kind is inspect.Parameter.KEYWORD_ONLY):
+        raise RegistrationError(f"{name}: with context=True the first parameter takes the JobContext")
+    by_name = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    by_place = parameters[: len(parameters) - len(by_name)]
+    calls = _struct(function, by_place, FunctionCall, kw_only=False)
+    calls = _struct(function, by_name, calls, kw_only=True)
+    call = _call(function, len(by_place), tuple(parameter.name for parameter in by_name), context=context)
+    return calls, (call, inspect.iscoroutinefunction(function))
+
+
+def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
+    parameters = list(inspect.signature(function).parameters.values())
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise RegistrationError(
+                f"{name} can't be stored with {parameter}: name its parameters, or take one list or dict"
+            )
+    return parameters
+
+
+def _struct(
+    function: Callable[..., Any], parameters: list[inspect.Parameter], base: type[FunctionCall], *, kw_only: bool
+) -> type[FunctionCall]:
+    """A Struct with a field per parameter, which is called as the function is."""
+    fields = [(each.name, _annotation(function, each), _default(each)) for each in parameters]
+    name, module = function.__name__, function.__module__
+    try:
+        made = msgspec.defstruct(
+            name, fields, bases=(base,), module=module, frozen=True, forbid_unknown_fields=True, kw_only=kw_only
+        )
+    except TypeError as error:
+        raise RegistrationError(f"{name}: {error}") from None
+    return typing.cast("type[FunctionCall]", made)
+
+
+def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """A parameter's type; any JSON where it has none. Others may be unresolvable: they are not stored."""
+    if parameter.annotation is parameter.empty:
+        return Any
+    holder = SimpleNamespace(__annotations__={"it": parameter.annotation})
+    scope = getattr(inspect.unwrap(function), "__globals__", {})
+    try:
+        return typing.get_type_hints(holder, globalns=scope, include_extras=True)["it"]
+    except Exception as error:  # noqa: BLE001 -- whatever evaluating a user's annotation raises
+        raise RegistrationError(f"{function.__name__}.{parameter.name} can't be stored: {advice(error)}") from None
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    """A parameter's default, shared by all calls as Python shares it."""
+    default = parameter.default
+    return msgspec.NODEFAULT if default is parameter.empty else msgspec.field(default_factory=lambda: default)
+
+
+def _call(function: Callable[..., Any], places: int, names: tuple[str, ...], *, context: bool) -> Call:
+    def plain(job: Any, _state: Any, _context: Any) -> Any:
+        values = astuple(job)
+        return function(*values[:places], **dict(zip(names, values[places:], strict=True)))
+
+    def with_context(job: Any, _state: Any, make_context: Callable[[], Any]) -> Any:
+        values = astuple(job)
+        return function(make_context(), *values[:places], **dict(zip(names, values[places:], strict=True)))
+
+    return with_context if context else plain
