@@ -1,0 +1,76 @@
+"""From what a caller says to a `Push`, and from a `Push` to an answer that can be trusted."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from random import getrandbits
+from typing import Final
+
+from jobcore.backend import Backend, Push, Pushed
+from jobcore.errors import BackendError, EnqueueUncertain, InvalidArgument, Unavailable, Uncertain
+from jobcore.job import check_seconds
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def new_id() -> str:
+    """A made-up id: 26 hex digits that sort by this process's clock (52 bits of µs, 52 random ones)."""
+    return f"{time.time_ns() // 1000:013x}{getrandbits(52):013x}"  # `random` is seeded anew in a forked child
+
+
+def microseconds(what: str, duration: object) -> int:
+    """A user's duration in whole microseconds, rounded up; raises InvalidArgument, naming `what`."""
+    return math.ceil(round(check_seconds(what, duration) * 1_000_000, 3))
+
+
+def due(delay: object, run_at: object) -> tuple[int, int | None]:
+    """The `delay` and `run_at` of a `Push`, in microseconds.
+
+    Raises:
+        InvalidArgument: both were given, the delay is negative, or `run_at` has no time zone.
+    """
+    if run_at is None:
+        return (0 if delay is None else microseconds("delay", delay)), None
+    if delay is not None:
+        raise InvalidArgument("delay and run_at exclude each other")
+    if not isinstance(run_at, datetime) or run_at.utcoffset() is None:
+        raise InvalidArgument(f"run_at is a datetime with a time zone, not {run_at!r}")
+    return 0, max(0, (run_at - _EPOCH) // _MICROSECOND)
+
+
+def push_surely(backend: Backend, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+    """Push, and once more at once with the same ids if the store was away or its answer was lost.
+
+    Raises:
+        Unavailable: neither try was sent.
+        EnqueueUncertain: a try was sent, and no answer came.
+    """
+    try:
+        return backend.push(queue, pushes)
+    except (Unavailable, Uncertain) as error:
+        first = error
+    try:
+        again = backend.push(queue, pushes)
+    except BackendError as second:
+        if isinstance(first, Uncertain) or isinstance(second, Uncertain):
+            raise uncertain(pushes) from second
+        raise
+    return [_ours(push, pushed) for push, pushed in zip(pushes, again, strict=True)]
+
+
+def uncertain(pushes: Sequence[Push]) -> EnqueueUncertain:
+    """That it is not known whether these were stored."""
+    some = ", ".join(push.id for push in pushes[:3]) + (", …" if len(pushes) > 3 else "")
+    return EnqueueUncertain(
+        f"no answer came: the store may or may not have taken {some}; enqueuing again under the same ids does no harm",
+        [push.id for push in pushes],
+    )
+
+
+def _ours(push: Push, pushed: Pushed) -> Pushed:
+    """The answer to a repeat: a made-up id that is there already was stored by the first try."""
+    return pushed if push.remember or pushed.created else Pushed(pushed.id, created=True, state=pushed.state)
