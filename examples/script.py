@@ -31,9 +31,9 @@ def main() -> None:
 
     Worker(queue).run(until_empty=True)
 
-    for entry in queue.entries("succeeded", limit=1000):
-        print(entry.value, entry.job)
-    for entry in queue.entries("failed"):
+    for entry in queue.entries("succeeded", limit=1000).entries:
+        print((entry.value or b"").decode(), entry.payload.decode())
+    for entry in queue.entries("failed").entries:
         print("failed:", (entry.reason or "").splitlines()[0])
 
 
