@@ -1,0 +1,82 @@
+"""What a driver's author gives the suite: a way to open clients of one store, and what the store can be made to do."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from jobcore.backend import Backend
+from jobcore.testing import ManualClock
+
+
+class Harness(ABC):
+    """One store, empty at the start of a test, and the clients that the suite opens of it.
+
+    Only `make` has to be written. Each other hook says what its absence means: a law is then checked in
+    another way, and none is left out.
+
+    Attributes:
+        clock: the clock that clients are opened with. None: the store's own, and the suite lets real time
+            pass, in short units; what happens just before a moment can't be checked then.
+        examples: how many histories the state machine tries.
+    """
+
+    clock: ManualClock | None = None
+    examples: int = 50
+
+    @abstractmethod
+    def make(self) -> Backend:
+        """Open a client of the store, with `clock` if there is one."""
+
+    def second(self) -> Backend:
+        """Open a client that shares nothing with those of `make` but the store. By default `make` does so."""
+        return self.make()
+
+    def apart(self) -> Backend | None:
+        """Open a client of a store beside this one: another prefix or schema of one server.
+
+        None: that two stores don't touch each other is checked on two queues only.
+        """
+        return None
+
+    def work(self, call: Callable[[], object]) -> int:
+        """How much work `call` makes: blocks read, steps taken, commands run, by the store's own count.
+
+        By default, the lines of Python that it runs: this sees a driver's loops and round trips, and nothing
+        that a server does by itself.
+        """
+        return count_lines(call)
+
+    @property
+    def unit(self) -> float:
+        """The seconds that the suite counts delays and leases in."""
+        return 1.0 if self.clock else 0.2
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the store."""
+        if self.clock:
+            self.clock.advance(seconds)
+        else:
+            threading.Event().wait(seconds)
+
+
+def count_lines(call: Callable[[], object]) -> int:
+    """Make `call`, and count the lines of Python that it runs in this thread."""
+    lines = 0
+
+    def trace(_frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return lines

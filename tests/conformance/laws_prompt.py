@@ -1,0 +1,149 @@
+"""Law 13: who waits is woken."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from jobcore.backend import Fail, Keep, QueueClosed, Retry, Return, Succeed, Wakes
+from jobcore.conformance.client import Client
+from jobcore.conformance.threads import PATIENCE, together
+
+ROUNDS = 20
+PROMPT = 5.0
+"""Seconds for all rounds: a store that wakes nobody, and whose waiters look again after a second, takes twenty."""
+
+
+class Law13Prompt:
+    """13. Prompt. With polling off, an idle worker still starts a pushed job, and a delayed one at its time.
+
+    Without `Wakes`, the same is asked of a worker that polls.
+    """
+
+    def test_a_waiter_is_woken_by_each_push(self, one: Client, two: Client) -> None:
+        idle = threading.Semaphore(0)
+
+        def work() -> list[str]:
+            got = []
+            for _ in range(ROUNDS):
+                idle.release()
+                got.append(_next(one))
+            return got
+
+        def produce() -> list[str]:
+            for n in range(ROUNDS):
+                assert idle.acquire(timeout=PATIENCE)
+                two.push(f"{n}")
+            return []
+
+        began = time.monotonic()
+        got, _ = together(work, produce)
+        assert got == [f"{n}" for n in range(ROUNDS)]
+        assert time.monotonic() - began < PROMPT or not isinstance(one.backend, Wakes)
+
+    def test_a_delayed_job_is_started_at_its_time(self, one: Client, two: Client) -> None:
+        two.push("a", delay=5)
+        place = two.entry("a").place
+        (got, _) = together(lambda: _next(one), lambda: _pass(two, place))
+        assert got == "a"
+        assert one.entry("a").started_at is not None
+        assert one.now() >= place
+
+    def test_an_earlier_job_than_the_one_waited_for_is_seen(self, one: Client, two: Client) -> None:
+        two.push("late", delay=10_000)
+        (got, _) = together(lambda: _next(one), lambda: _pushed(two, "early"))
+        assert got == "early"
+
+    @pytest.mark.parametrize("way", ["returned", "retried", "redriven"])
+    def test_a_job_that_becomes_ready_again_wakes_too(self, one: Client, two: Client, way: str) -> None:
+        claim = two.take("a")
+
+        def make_ready() -> str:
+            two.settle({"returned": Return(), "retried": Retry(), "redriven": Fail()}[way], claim)
+            if way == "redriven":
+                two.redrive("a")
+            return "a"
+
+        assert together(lambda: _next(one), make_ready) == ["a", "a"]
+
+    def test_each_ready_job_finds_a_waiter(self, one: Client, two: Client) -> None:
+        takers: list[Callable[[], str]] = [lambda client=client: _next(client) for client in (one, one, two)]  # type: ignore[misc]  # the default binds the loop's variable
+        got = together(*takers, lambda: _pushed(two, "a", "b", "c"))
+        assert sorted(got[:3]) == ["a", "b", "c"]
+
+    def test_any_of_several_queues_wakes(self, one: Client, two: Client) -> None:
+        queues = ["q", "r", "s"]
+        for queue in queues:
+            got, _ = together(lambda: _next(one, queues), lambda queue=queue: _pushed(two, queue, queue=queue))
+            assert got == queue
+
+    def test_what_is_due_already_is_told_without_waiting(self, one: Client, two: Client) -> None:
+        if not isinstance(one.backend, Wakes):
+            assert two.claim() == []
+            return
+        two.push("a")
+        began = time.monotonic()
+        for _ in range(ROUNDS):
+            assert "q" in one.backend.wait(["q", "r"], 1.0)
+        assert time.monotonic() - began < PROMPT
+
+    def test_waiting_for_nothing_ends(self, one: Client) -> None:
+        assert _wait(one, ["q"], 0.0) <= {"q"}
+        assert _wait(one, ["q"], 0.01) <= {"q"}
+        assert _wait(one, ["q", "r"], 0.01) <= {"q", "r"}
+        assert one.claim() == []
+
+    def test_waiting_changes_nothing(self, one: Client) -> None:
+        one.push("a")
+        one.push("b", delay=5)
+        before = one.picture()
+        _wait(one, ["q"], 0.01)
+        assert one.picture() == before
+
+    def test_a_closed_backend_refuses_to_wait(self, one: Client) -> None:
+        wakes = isinstance(one.backend, Wakes)
+        one.backend.close()
+        with pytest.raises(QueueClosed):
+            one.backend.wait(["q"], 1.0) if wakes else one.counts()  # type: ignore[attr-defined]  # it was looked at
+
+    def test_a_waiter_leaves_when_its_backend_is_closed(self, one: Client) -> None:
+        def wait() -> bool:
+            try:
+                _next(one)
+            except QueueClosed:
+                return True
+            return False
+
+        assert together(wait, lambda: one.backend.close() is None) == [True, True]
+
+
+def _wait(client: Client, queues: list[str], timeout: float) -> set[str]:
+    """Wait as the backend can; where it can't, look at all queues: that is a worker that polls."""
+    if isinstance(client.backend, Wakes):
+        return client.backend.wait(queues, timeout)
+    return set(queues)
+
+
+def _next(client: Client, queues: list[str] | None = None) -> str:
+    """What an idle worker does: wait, claim where it was told to, and settle."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for queue in _wait(client, queues or ["q"], 1.0):
+            for claim in client.claim(1, queue=queue):
+                client.settle(Succeed(), claim, queue=queue, keep=Keep(succeeded=100))
+                return claim.id
+    raise AssertionError("nobody told of a job that is due")
+
+
+def _pushed(client: Client, *ids: str, queue: str = "q") -> str:
+    client.push(*ids, queue=queue)
+    return ""
+
+
+def _pass(client: Client, time: int) -> str:
+    client.reach_before(time)
+    client.reach(time)
+    return ""

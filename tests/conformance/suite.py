@@ -1,0 +1,75 @@
+"""The suite: all laws and fixed details as named tests, for a driver's author to subclass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from jobcore.conformance.client import Client
+from jobcore.conformance.details_arguments import Arguments, Closing
+from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
+from jobcore.conformance.details_listing import Listing, Looking
+from jobcore.conformance.details_time import NextDue, Times
+from jobcore.conformance.harness import Harness
+from jobcore.conformance.laws_apart import Law10Apart, Law11PerItem
+from jobcore.conformance.laws_cost import Law12Depth
+from jobcore.conformance.laws_holding import Law3OneHolder, Law4Fenced
+from jobcore.conformance.laws_keeping import Law8Bytes, Law9Caps
+from jobcore.conformance.laws_order import Law6Ordered, Law7Empty
+from jobcore.conformance.laws_prompt import Law13Prompt
+from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
+
+
+class BackendSuite(
+    Law1Kept,
+    Law2AtLeastOnce,
+    Law3OneHolder,
+    Law4Fenced,
+    Law5Idempotent,
+    Law6Ordered,
+    Law7Empty,
+    Law8Bytes,
+    Law9Caps,
+    Law10Apart,
+    Law11PerItem,
+    Law12Depth,
+    Law13Prompt,
+    Times,
+    NextDue,
+    Claiming,
+    Repeating,
+    Reclaiming,
+    Attempts,
+    Listing,
+    Looking,
+    Arguments,
+    Closing,
+):
+    """Proves a driver. Subclass it, and give it a `harness`.
+
+    Example:
+        class TestMine(BackendSuite):
+            @pytest.fixture
+            def harness(self):
+                return MyHarness()
+    """
+
+    @pytest.fixture
+    def harness(self) -> Harness:
+        """The store that is tested: an empty one for each test."""
+        raise NotImplementedError("a driver's suite gives its own `harness` fixture")
+
+    @pytest.fixture
+    def one(self, harness: Harness) -> Iterator[Client]:
+        """A client of the store."""
+        backend = harness.make()
+        yield Client(backend, harness, "one")
+        backend.close()
+
+    @pytest.fixture
+    def two(self, harness: Harness) -> Iterator[Client]:
+        """A second client of the same store, independent of the first."""
+        backend = harness.second()
+        yield Client(backend, harness, "two")
+        backend.close()
