@@ -27,6 +27,8 @@ Call = Callable[[Backend], object]
 
 CALL: Final = bytes(range(16))
 HOLD: Final = Hold("a", CALL, 1)
+DONE: Final = Succeed()
+NONE: Final = Keep(0, 0)
 BAD_QUEUES: Final[list[Any]] = ["", "a b", "a/b", "a:b", "{a}", "ü", "a" * 201, "a\n", "a\0", None, b"a"]
 BAD_IDS: Final[list[Any]] = ["", "a" * 201, "ü" * 101, "a\nb", "a\0b", "\x7f", "\x9f", "\ud800", None, 7, b"a"]
 
@@ -36,16 +38,16 @@ def _push(**fields: Any) -> Call:
 
 
 def _claim(**given: Any) -> Call:
-    arguments = {"queue": "q", "limit": 1, "lease": 1, "holder": "h", "call": CALL, "max_bytes": 1} | given
-    return lambda backend: backend.claim(**arguments)
+    arguments: dict[str, Any] = {"queue": "q", "limit": 1, "lease": 1, "holder": "h", "call": CALL, "max_bytes": 1}
+    return lambda backend: backend.claim(**(arguments | given))
 
 
 def _reclaim(**given: Any) -> Call:
-    arguments = {"queue": "q", "limit": 1, "lease": 1, "holder": "h", "call": CALL} | given
-    return lambda backend: backend.reclaim(**arguments)
+    arguments: dict[str, Any] = {"queue": "q", "limit": 1, "lease": 1, "holder": "h", "call": CALL}
+    return lambda backend: backend.reclaim(**(arguments | given))
 
 
-def _settle(hold: Any = HOLD, outcome: Any = Succeed(), keep: Any = Keep(0, 0)) -> Call:
+def _settle(hold: Any = HOLD, outcome: Any = DONE, keep: Any = NONE) -> Call:
     return lambda backend: backend.settle("q", [(hold, outcome)], keep)
 
 

@@ -90,8 +90,9 @@ class Law11PerItem:
         one.push("a", "b", "c", "d")
         a, b, c, d = one.claim()
         one.settle(Return(), b)
-        holds = [(a.hold, Succeed()), (b.hold, Succeed()), (c.hold, Fail(reason="\0")), (d.hold, Retry(0, "\ud800"))]
-        answers = one.backend.settle("q", holds, ROOMY)
+        outcomes: list[Outcome] = [Succeed(), Succeed(), Fail(reason="\0"), Retry(0, "\ud800")]
+        settlements = [(claim.hold, outcome) for claim, outcome in zip((a, b, c, d), outcomes, strict=True)]
+        answers = one.backend.settle("q", settlements, ROOMY)
         assert answers == [Answer.DONE, Answer.LOST, Answer.DONE, Answer.DONE]
         assert {id: one.entry(id).state.value for id in "abcd"} == {
             "a": "succeeded", "b": "ready", "c": "failed", "d": "ready",

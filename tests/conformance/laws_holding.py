@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +13,13 @@ from jobcore.backend import Answer, Claim, Fail, Hold, Keep, Outcome, Retry, Ret
 from jobcore.conformance.client import Client, new_call
 from jobcore.conformance.threads import together
 
-OUTCOMES = [Succeed(b"1"), Retry(5, "again"), Fail(State.FAILED, "no"), Fail(State.BROKEN, "what?"), Return()]
+OUTCOMES: Final[list[Outcome]] = [
+    Succeed(b"1"),
+    Retry(5, "again"),
+    Fail(State.FAILED, "no"),
+    Fail(State.BROKEN, "what?"),
+    Return(),
+]
 
 
 class Law3OneHolder:
@@ -37,7 +45,7 @@ class Law3OneHolder:
                 got += [claim.id for claim in claims]
             return got
 
-        taken = together(*[lambda client=client: drain(client) for client in (one, two) * 3])
+        taken = together(*[partial(drain, client) for client in (one, two) * 3])
         # One that finds all that is due in others' hands may stop; the jobs are then still there.
         assert sorted(id for ids in taken for id in ids) == sorted(one.ids(State.RUNNING))
         assert sorted([*one.ids(State.RUNNING), *one.ids(State.READY)]) == sorted(ids)
@@ -47,14 +55,14 @@ class Law3OneHolder:
         one.push(*ids)
         one.claim(lease=1)
         one.elapse(1)
-        taken = together(*[lambda client=client: client.reclaim(40) for client in (one, two) * 2])
+        taken = together(*[partial(client.reclaim, 40) for client in (one, two) * 2])
         taken.append(one.reclaim())
         assert sorted(claim.id for claims in taken for claim in claims) == sorted(ids)
 
     def test_of_settlements_at_once_one_moves_the_job(self, one: Client, two: Client) -> None:
         one.push(*[f"{n}" for n in range(30)])
         claims = one.claim()
-        answers = together(*[lambda client=client: client.settle(Retry(), *claims) for client in (one, two) * 3])
+        answers = together(*[partial(client.settle, Retry(), *claims) for client in (one, two) * 3])
         for of_one_job in zip(*answers, strict=True):
             assert sorted(of_one_job) == [Answer.DONE, *[Answer.LOST] * 5]
 
@@ -69,7 +77,8 @@ class Law3OneHolder:
         one.push(*[f"{n}" for n in range(30)])
         claims = one.claim(lease=1)
         one.elapse(1)
-        settled, reclaimed = together(lambda: one.settle(Succeed(), *claims), lambda: two.reclaim())
+        calls: list[Callable[[], list[Any]]] = [partial(one.settle, Succeed(), *claims), two.reclaim]
+        settled, reclaimed = together(*calls)
         done = {claim.id for claim, answer in zip(claims, settled, strict=True) if answer is Answer.DONE}
         taken = {claim.id for claim in reclaimed}
         assert not done & taken
@@ -97,7 +106,7 @@ def _reclaim_and_return(client: Client, claim: Claim) -> None:
     client.settle(Return(), *client.reclaim(of=client.holder))
 
 
-AGAIN = {
+AGAIN: Final = {
     "retried": _settle_as(Retry()),
     "returned": _settle_as(Return()),
     "redriven": _fail_and_redrive,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+from functools import partial
 
 import pytest
 
@@ -170,7 +171,7 @@ class Law9Caps:
             for first in range(0, 10, 2):
                 client.settle(outcome, *mine[first : first + 2], keep=keep)
 
-        together(*[lambda n=n: settle((one, two)[n % 2], claims[n * 10 : n * 10 + 10]) for n in range(6)])
+        together(*[partial(settle, (one, two)[n % 2], claims[n * 10 : n * 10 + 10]) for n in range(6)])
         assert one.counts().failed + one.counts().succeeded == 7
 
 

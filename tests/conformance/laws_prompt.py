@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 import pytest
 
-from jobcore.backend import Fail, Keep, QueueClosed, Retry, Return, Succeed, Wakes
+from jobcore.backend import Fail, Keep, Outcome, QueueClosed, Retry, Return, Succeed, Wakes
 from jobcore.conformance.client import Client
 from jobcore.conformance.threads import PATIENCE, together
 
 ROUNDS = 20
 PROMPT = 5.0
 """Seconds for all rounds: a store that wakes nobody, and whose waiters look again after a second, takes twenty."""
+
+READY_AGAIN: Final[dict[str, Outcome]] = {"returned": Return(), "retried": Retry(), "redriven": Fail()}
 
 
 class Law13Prompt:
@@ -47,37 +50,37 @@ class Law13Prompt:
     def test_a_delayed_job_is_started_at_its_time(self, one: Client, two: Client) -> None:
         two.push("a", delay=5)
         place = two.entry("a").place
-        (got, _) = together(lambda: _next(one), lambda: _pass(two, place))
+        (got, _) = together(partial(_next, one), partial(_pass, two, place))
         assert got == "a"
         assert one.entry("a").started_at is not None
         assert one.now() >= place
 
     def test_an_earlier_job_than_the_one_waited_for_is_seen(self, one: Client, two: Client) -> None:
         two.push("late", delay=10_000)
-        (got, _) = together(lambda: _next(one), lambda: _pushed(two, "early"))
+        (got, _) = together(partial(_next, one), partial(_pushed, two, "early"))
         assert got == "early"
 
-    @pytest.mark.parametrize("way", ["returned", "retried", "redriven"])
+    @pytest.mark.parametrize("way", READY_AGAIN)
     def test_a_job_that_becomes_ready_again_wakes_too(self, one: Client, two: Client, way: str) -> None:
         claim = two.take("a")
 
         def make_ready() -> str:
-            two.settle({"returned": Return(), "retried": Retry(), "redriven": Fail()}[way], claim)
+            two.settle(READY_AGAIN[way], claim)
             if way == "redriven":
                 two.redrive("a")
             return "a"
 
-        assert together(lambda: _next(one), make_ready) == ["a", "a"]
+        assert together(partial(_next, one), make_ready) == ["a", "a"]
 
     def test_each_ready_job_finds_a_waiter(self, one: Client, two: Client) -> None:
-        takers: list[Callable[[], str]] = [lambda client=client: _next(client) for client in (one, one, two)]  # type: ignore[misc]  # the default binds the loop's variable
-        got = together(*takers, lambda: _pushed(two, "a", "b", "c"))
+        takers = [partial(_next, client) for client in (one, one, two)]
+        got = together(*takers, partial(_pushed, two, "a", "b", "c"))
         assert sorted(got[:3]) == ["a", "b", "c"]
 
     def test_any_of_several_queues_wakes(self, one: Client, two: Client) -> None:
         queues = ["q", "r", "s"]
         for queue in queues:
-            got, _ = together(lambda: _next(one, queues), lambda queue=queue: _pushed(two, queue, queue=queue))
+            got, _ = together(partial(_next, one, queues), partial(_pushed, two, queue, queue=queue))
             assert got == queue
 
     def test_what_is_due_already_is_told_without_waiting(self, one: Client, two: Client) -> None:
@@ -117,7 +120,11 @@ class Law13Prompt:
                 return True
             return False
 
-        assert together(wait, lambda: one.backend.close() is None) == [True, True]
+        def close() -> bool:
+            one.backend.close()
+            return True
+
+        assert together(wait, close) == [True, True]
 
 
 def _wait(client: Client, queues: list[str], timeout: float) -> set[str]:

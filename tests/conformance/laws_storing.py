@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from jobcore.backend import FINISHED, Answer, Counts, Fail, Keep, Push, Pushed, Retry, Return, State, Succeed
@@ -119,7 +121,7 @@ class Law5Idempotent:
 
     def test_of_many_at_once_one_is_stored(self, one: Client, two: Client) -> None:
         ids = [f"{n}" for n in range(50)]
-        answers = together(*[lambda client=client: client.push(*ids) for client in (one, two) * 3])
+        answers = together(*[partial(client.push, *ids) for client in (one, two) * 3])
         for of_one_id in zip(*answers, strict=True):
             assert [pushed.created for pushed in of_one_id].count(True) == 1
         assert sorted(one.ids(State.READY)) == sorted(ids)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobcore.backend import Backend
 from jobcore.backends.memory import MemoryBackend, Store
 from jobcore.conformance import BackendSuite, Harness
 from jobcore.testing import ManualClock
-
-import pytest
 
 
 class MemoryHarness(Harness):
