@@ -5,6 +5,7 @@ The wire format is strict JSON, described in docs/jobs.md so that any language c
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +14,13 @@ from typing import Any, Final, TypeAlias, final
 
 import msgspec
 
+from jobcore.calls import Call, Run, run_of
 from jobcore.errors import InvalidArgument, RegistrationError, UnknownJob
-from jobcore.job import Job, JobContext, JobOptions, Policy, PolicyOptions
+from jobcore.job import Job, JobOptions, Policy, PolicyOptions
 from jobcore.shapes import Shape, shape_of
 
-Call: TypeAlias = Callable[[Any, Any, Callable[[], JobContext[Any]]], Any]
-"""Runs a job: called with the job, the state, and what makes the context, which is called only where it is used."""
-
-Run: TypeAlias = tuple[Call, bool]
-"""How a job is run, and whether that gives a coroutine."""
+Upgrade: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+"""From the `args` of an older form to those of today's."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 _POLICY: Final = tuple(PolicyOptions.__annotations__)
@@ -60,6 +59,8 @@ class JobType:
         cls: the class whose instances are its jobs.
         is_async: whether running it gives a coroutine.
         call: runs a job with as many of state and context as it takes; what it returns may be awaitable.
+        shape: how its fields are stored.
+        upgrade: makes today's `args` of older ones, if the class knows how.
     """
 
     name: str
@@ -69,6 +70,7 @@ class JobType:
     is_async: bool
     call: Call = field(repr=False)
     shape: Shape = field(repr=False)
+    upgrade: Upgrade | None = field(repr=False)
 
     def encode(self, job: object) -> bytes:
         """The whole payload of a job, once it is sure that it comes back equal.
@@ -94,12 +96,11 @@ class JobType:
         try:
             return self.shape.decode(args)
         except Exception as error:  # noqa: BLE001 -- also what a validator of the user's raises
-            upgrade = getattr(self.cls, "upgrade", None)
-            if upgrade is None or "upgrade" in self.shape.fields:
+            if self.upgrade is None:
                 raise Undecodable(f"{self.name}: {_said(error)}") from None
-            return self._upgraded(upgrade, args)
+            return self._upgraded(self.upgrade, args)
 
-    def _upgraded(self, upgrade: Callable[[dict[str, Any]], dict[str, Any]], args: bytes | msgspec.Raw) -> object:
+    def _upgraded(self, upgrade: Upgrade, args: bytes | msgspec.Raw) -> object:
         try:
             older = msgspec.json.decode(args, type=dict[str, Any])
             return self.shape.decode(msgspec.json.encode(upgrade(older)))
@@ -143,12 +144,14 @@ class Registry:
             RegistrationError: it can't be stored or run, or a name is taken; the message says what to do.
         """
         shape = shape_of(cls)
+        _check_options(cls, options or {})
         said = {**(options or {}), **_said_by_class(cls, shape.fields)}
         name, aliases = _names(cls, said)
         for each in (name, *aliases):
             self._check_free(cls, each)
-        call, is_async = run or _runner(cls, shape.fields)
-        added = JobType(name, aliases, self._policy(cls, said), cls, is_async, call, shape)
+        call, is_async = run or run_of(cls, shape.fields)
+        upgrade = _upgrade_of(cls, shape.fields)
+        added = JobType(name, aliases, self._policy(cls, said), cls, is_async, call, shape, upgrade)
         self._by_class[cls] = added
         self._by_name.update(dict.fromkeys((name, *aliases), added))
         return added
@@ -232,6 +235,25 @@ def _said_by_class(cls: type, fields: tuple[str, ...]) -> dict[str, Any]:
     return {key: getattr(cls, key) for key in keys if key not in fields and hasattr(cls, key)}
 
 
+def _check_options(cls: type, options: JobOptions) -> None:
+    known = ("name", "aliases", *_POLICY)
+    for option in options:
+        if option not in known:
+            close = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+            raise RegistrationError(f"{cls.__name__}: a job has no option {option}; {hint}")
+
+
+def _upgrade_of(cls: type, fields: tuple[str, ...]) -> Upgrade | None:
+    static = None if "upgrade" in fields else inspect.getattr_static(cls, "upgrade", None)
+    if static is None:
+        return None
+    if not isinstance(static, classmethod | staticmethod):
+        raise RegistrationError(f"{cls.__name__}.upgrade is given args, not a job: make it a classmethod")
+    upgrade: Upgrade = cls.upgrade  # type: ignore[attr-defined]  # `getattr_static` has found it
+    return upgrade
+
+
 def _names(cls: type, said: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     aliases = said.get("aliases", ())
     if isinstance(aliases, str):
@@ -240,42 +262,6 @@ def _names(cls: type, said: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         return check_name(said.get("name", cls.__name__)), tuple(check_name(alias) for alias in aliases)
     except (InvalidArgument, TypeError) as error:
         raise RegistrationError(f"{cls.__name__}: {error}; say name=… or aliases=(…)") from None
-
-
-def _runner(cls: type, fields: tuple[str, ...]) -> Run:
-    """How a class's jobs are run, by the number of parameters that its `run` has."""
-    run = inspect.getattr_static(cls, "run", None)
-    if not inspect.isfunction(run) or "run" in fields:
-        raise RegistrationError(f"{cls.__name__} can't be run: define run(self), run(self, state) or more as a method")
-    check_body(f"{cls.__name__}.run", run)
-    takes = len(_positional(f"{cls.__name__}.run", run)) - 1
-    if takes not in range(len(_CALLS)):
-        raise RegistrationError(f"{cls.__name__}.run takes self, and then nothing, (state) or (state, context)")
-    return _CALLS[takes], inspect.iscoroutinefunction(run)
-
-
-def check_body(what: str, function: Callable[..., Any]) -> None:
-    """Refuse a generator: calling it would run nothing."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise RegistrationError(f"{what} is a generator, which does nothing when it is called: remove its `yield`")
-
-
-def _positional(what: str, run: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters that a run is told apart by."""
-    found = []
-    for parameter in inspect.signature(run).parameters.values():
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            found.append(parameter)
-        elif parameter.default is parameter.empty:
-            raise RegistrationError(f"{what} can't have the parameter {parameter}: (self, state, context) is all")
-    return found
-
-
-_CALLS: Final[tuple[Call, ...]] = (
-    lambda job, _state, _context: job.run(),
-    lambda job, state, _context: job.run(state),
-    lambda job, state, context: job.run(state, context()),
-)
 
 
 def _what(job: object) -> str:

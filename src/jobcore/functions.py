@@ -10,9 +10,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, final
 
 import msgspec
-from msgspec.structs import astuple
 
-from jobcore.codec import Call, Run, check_body
+from jobcore.calls import Run, check_body, run_of_function
 from jobcore.errors import RegistrationError
 from jobcore.job import Job
 from jobcore.storable import advice
@@ -53,7 +52,10 @@ class FunctionJob(Generic[P, R]):
         Raises:
             TypeError: the arguments don't fit the function's parameters.
         """
-        return self._calls(*args, **kwargs)
+        try:
+            return self._calls(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.__name__}: {error}") from None
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the call; returns its id and raises as `Queue.enqueue`."""
@@ -88,8 +90,8 @@ def calls_of(function: Callable[..., Any], *, context: bool = False) -> tuple[ty
     by_place = parameters[: len(parameters) - len(by_name)]
     calls = _struct(function, by_place, FunctionCall, kw_only=False)
     calls = _struct(function, by_name, calls, kw_only=True)
-    call = _call(function, len(by_place), tuple(parameter.name for parameter in by_name), context=context)
-    return calls, (call, inspect.iscoroutinefunction(function))
+    names = tuple(parameter.name for parameter in by_name)
+    return calls, run_of_function(function, len(by_place), names, context=context)
 
 
 def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -133,15 +135,3 @@ def _default(parameter: inspect.Parameter) -> Any:
     """A parameter's default, shared by all calls as Python shares it."""
     default = parameter.default
     return msgspec.NODEFAULT if default is parameter.empty else msgspec.field(default_factory=lambda: default)
-
-
-def _call(function: Callable[..., Any], places: int, names: tuple[str, ...], *, context: bool) -> Call:
-    def plain(job: Any, _state: Any, _context: Any) -> Any:
-        values = astuple(job)
-        return function(*values[:places], **dict(zip(names, values[places:], strict=True)))
-
-    def with_context(job: Any, _state: Any, make_context: Callable[[], Any]) -> Any:
-        values = astuple(job)
-        return function(make_context(), *values[:places], **dict(zip(names, values[places:], strict=True)))
-
-    return with_context if context else plain

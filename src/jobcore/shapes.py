@@ -12,7 +12,7 @@ import msgspec
 from msgspec.inspect import DataclassType, StructType, Type
 
 from jobcore.errors import RegistrationError
-from jobcore.storable import STORABLE, check_record, is_model, record_of, types_in
+from jobcore.storable import STORABLE, check_record, is_model, parts_of, record_of, types_in
 from jobcore.strict import RECORDS, is_open, unknown_fields
 
 
@@ -62,7 +62,7 @@ class ModelShape:
 
     def decode(self, args: bytes | msgspec.Raw) -> Any:
         """A validated model."""
-        return self._cls.model_validate_json(bytes(args))
+        return _load_json(self._cls, bytes(args))
 
     def same(self, job: Any, again: Any) -> bool:
         """Models compare by their fields."""
@@ -81,9 +81,10 @@ class RecordShape:
         types = list(types_in(root, cls.__name__))
         check_record(cls, root, types)
         self.fields: tuple[str, ...] = tuple(field.name for field in root.fields)
-        self._root = root if any(is_open(node) for _, node in types if node is not root) else None
+        self._root = root if any(is_open(child) for _, node in types for _, child in parts_of(node)) else None
         self._compares = all(_compares(node) for _, node in types)
         self._encoder = msgspec.json.Encoder(enc_hook=_dump_model)
+        self._sorted = msgspec.json.Encoder(enc_hook=_dump_model, order="deterministic")
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(cls, dec_hook=_load_model)
         self._names = msgspec.json.Decoder(_names_of(root)) if is_open(root) else None
 
@@ -103,7 +104,7 @@ class RecordShape:
 
     def same(self, job: Any, again: Any) -> bool:
         """By `==`, or where a class defines none, by what would be stored."""
-        return bool(job == again) if self._compares else self.encode(job) == self.encode(again)
+        return bool(job == again) if self._compares else self._sorted.encode(job) == self._sorted.encode(again)
 
 
 def _compares(node: Type) -> bool:
@@ -131,4 +132,13 @@ def _dump_model(value: Any) -> Any:
 
 
 def _load_model(cls: Any, value: Any) -> Any:
-    return cls.model_validate_json(msgspec.json.encode(value))
+    return _load_json(cls, msgspec.json.encode(value))
+
+
+def _load_json(cls: Any, text: bytes) -> Any:
+    try:
+        return cls.model_validate_json(text)
+    except ValueError as error:
+        problems = error.errors() if hasattr(error, "errors") else []
+        said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
+        raise msgspec.ValidationError(said or str(error)) from None

@@ -55,7 +55,7 @@ def types_in(node: Type, path: str, seen: set[int] | None = None) -> Iterator[_L
         return
     seen.add(id(node))
     yield path, node
-    for name, child in _children(node):
+    for name, child in parts_of(node):
         yield from types_in(child, f"{path}{name}", seen)
 
 
@@ -98,14 +98,15 @@ def _loose(cls: type, fields: set[str]) -> Iterator[str]:
             yield name
 
 
-def _children(node: Type) -> Iterator[_Located]:
+def parts_of(node: Type) -> Iterator[_Located]:
+    """The types that a type is made of, and where in it they stand."""
     for attribute in node.__struct_fields__:
         value = getattr(node, attribute)
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, Field):
                 yield f".{part.name}", part.type
             elif isinstance(part, Type):
-                yield f"[{attribute.removesuffix('_type').removesuffix('_types')}]", part
+                yield f"[{attribute.removesuffix('s').removesuffix('_type')}]", part
 
 
 def _check(path: str, node: Type) -> None:
