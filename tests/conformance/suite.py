@@ -19,6 +19,7 @@ from jobcore.conformance.laws_keeping import Law8Bytes, Law9Caps
 from jobcore.conformance.laws_order import Law6Ordered, Law7Empty
 from jobcore.conformance.laws_prompt import Law13Prompt
 from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
+from jobcore.conformance.machine import Histories
 
 
 class BackendSuite(
@@ -45,6 +46,7 @@ class BackendSuite(
     Looking,
     Arguments,
     Closing,
+    Histories,
 ):
     """Proves a driver. Subclass it, and give it a `harness`.
 

@@ -1,0 +1,54 @@
+"""What random histories are made of. Durations are in microseconds."""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from hypothesis import strategies as st
+
+from jobcore.backend import Fail, Keep, Outcome, Push, Retry, Return, State, Succeed
+from jobcore.conformance.client import NO_BOUND
+from jobcore.conformance.faults import Loss
+
+SECOND: Final = 1_000_000
+
+Token: TypeAlias = tuple[int, str]
+"""How long ago a token was given, and what is forged of it."""
+
+WHO = st.integers(0, 1)
+LOSSES = st.sampled_from([*[Loss.NOTHING] * 4, *Loss])
+
+IDS = st.sampled_from(["a", "b", "c", "d", "e", "ü"])
+SOME_IDS = st.lists(IDS, max_size=4)
+HOLDERS = st.sampled_from(["h", "hh", "g"])
+LIMITS = st.integers(0, 4)
+LEASES = st.sampled_from([1, SECOND, 2 * SECOND, 5 * SECOND])
+DELAYS = st.just(0) | LEASES
+BYTES = st.sampled_from([NO_BOUND, NO_BOUND, 4, 3, 0])
+KEEPS = st.builds(Keep, st.integers(0, 3), st.integers(0, 3))
+REASONS = st.sampled_from(["", "why", "ü\0\ud800"])
+TOKENS: st.SearchStrategy[Token] = st.tuples(
+    st.integers(0, 9), st.sampled_from(["none", "none", "none", "fence", "call", "id"])
+)
+
+PUSHES = st.lists(
+    st.builds(
+        Push,
+        id=IDS,
+        payload=st.binary(max_size=4),
+        priority=st.sampled_from([0, 0, 0, -100, -10, -9, 9, 10, 100]),
+        delay=DELAYS,
+        remember=st.sampled_from([0, 0, 2]),
+    ),
+    max_size=4,
+)
+RUN_ATS = st.none() | st.integers(-3, 3).map(lambda seconds: seconds * SECOND)
+"""A `run_at`, from now, for the first job of a batch."""
+
+OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Succeed, st.sampled_from([None, b"1"])),
+    st.builds(Retry, DELAYS, REASONS),
+    st.builds(Fail, st.sampled_from([State.FAILED, State.TIMED_OUT, State.BROKEN]), REASONS),
+    st.just(Return()),
+)
+SETTLEMENTS = st.lists(st.tuples(TOKENS, OUTCOMES), max_size=4)
