@@ -1,0 +1,53 @@
+"""The commands, put together."""
+
+from importlib.metadata import version as version_of
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from jobcore.cli import enqueueing, looking, output, working
+from jobcore.cli.exits import code_of
+from jobcore.cli.secrets import without_passwords
+from jobcore.errors import JobcoreError
+
+
+class _Commands(TyperGroup):
+    """Ends jobcore's own errors in a line and an exit code; any other in a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except JobcoreError as error:
+            output.say(without_passwords(f"Error: {error}"))
+            raise typer.Exit(code_of(error)) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they show local variables, which may hold secrets
+    help="Run, watch and mend queues of jobs. Exit codes: 0 done, 1 failed or some refused, 2 usage, "
+    "3 store unavailable, 4 not known whether it was done, 5 a worker left stuck jobs, 130 interrupted.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jobcore {version_of('jobcore-queue')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
+
+
+app.command()(working.worker)
+app.command()(working.monitor)
+app.command()(enqueueing.enqueue)
+app.command()(looking.status)

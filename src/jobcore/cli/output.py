@@ -1,0 +1,77 @@
+"""What commands print: tables for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PIPED_WIDTH: Final = 200
+_STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def console(*, err: bool = False) -> Console:
+    """Where to print; wide if it is no terminal, so that a table's lines can be searched."""
+    made = Console(stderr=err, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _PIPED_WIDTH
+    return made
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one document, indented, with a line end."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
+) -> None:
+    """Print rows under their columns; those in `right` hold numbers."""
+    table = Table(
+        title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))  # as Text: brackets in users' data are no markup
+    console().print(table)
+
+
+def say(text: str) -> None:
+    """A line for people, beside the output."""
+    console(err=True).print(Text(text))
+
+
+def iso(time: int | None) -> str | None:
+    """Microseconds since the epoch as ISO 8601 in UTC, to the microsecond."""
+    if time is None:
+        return None
+    return _moment(time).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def when(time: int | None, now: int) -> str:
+    """A time exactly, to the second, and in words as seen from `now`; both in microseconds."""
+    if time is None:
+        return ""
+    return f"{_moment(time):%Y-%m-%d %H:%M:%SZ} ({in_words(time - now)})"
+
+
+def in_words(microseconds: int) -> str:
+    """A distance in time: `3 min ago`, `in 2 h`."""
+    seconds = abs(microseconds) // 1_000_000
+    for size, name in _STEPS:
+        if seconds >= size:
+            said = f"{seconds // size} {name}"
+            return f"in {said}" if microseconds > 0 else f"{said} ago"
+    return "now"
+
+
+def _moment(time: int) -> datetime:
+    return datetime.fromtimestamp(time / 1_000_000, UTC)

@@ -1,0 +1,233 @@
+"""`--processes N`: a parent that keeps N workers alive, and brings back at once what a dead one held."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Final
+
+from jobcore.backend import BackendError
+from jobcore.cli.exits import ExitCode
+from jobcore.cli.signals import on_stop_signals
+from jobcore.monitor import new_holder
+
+AT_ONCE: Final = 5.0
+"""A process that lived for fewer seconds died at once: if that goes on, its successors wait."""
+
+LONGEST_PAUSE: Final = 30.0
+RECOVERY_SECONDS: Final = 5.0
+"""How long a parent that leaves tries to bring back what its dead held."""
+
+_log: Final = logging.getLogger("jobcore.processes")
+
+
+def pause(deaths: int) -> float:
+    """Seconds before a process is started again, after so many deaths at once in a row."""
+    return 0.0 if deaths < 2 else min(LONGEST_PAUSE, 0.25 * 2.0 ** min(deaths, 10))
+
+
+class Child:
+    """A worker process of its own session group, started afresh (not forked).
+
+    Its parent holds the other end of a pipe: when that ends, the child knows that its parent is gone.
+
+    Args:
+        command: what to run; `--holder` and `--lifeline` are added.
+        environment: of the process.
+        ended: called with the exit code, on a thread of its own.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], ended: Callable[[int], object]) -> None:
+        self.holder = new_holder()
+        self._ended = ended
+        self._started = monotonic()
+        theirs, self._ours = os.pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter, and no shell
+                [*command, "--holder", self.holder, "--lifeline", str(theirs)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs],
+                process_group=0,  # a terminal's Ctrl-C reaches the parent alone, which passes it on: once, not twice
+                env=environment,
+            )
+        finally:
+            os.close(theirs)
+        threading.Thread(target=self._wait, name="jobcore-child", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return monotonic() - self._started
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; does nothing once it has ended."""
+        self._process.send_signal(number)
+
+    def _wait(self) -> None:
+        code = self._process.wait()
+        os.close(self._ours)
+        self._ended(code)
+
+
+class Place:
+    """One of the N: the child that fills it, or when the next one is due."""
+
+    def __init__(self) -> None:
+        self.child: Child | None = None
+        self.due: float | None = 0.0
+        self.deaths = 0
+
+    def vacate(self, code: int, *, again: bool) -> Child:
+        """Its child has ended with `code`; have another started in time, if `again`. Returns the dead one."""
+        if self.child is None:
+            raise ValueError("nobody was here")
+        dead, self.child = self.child, None
+        self.deaths = self.deaths + 1 if code and dead.age < AT_ONCE else 0
+        self.due = monotonic() + pause(self.deaths) if again else None
+        return dead
+
+
+class Recovery:
+    """Brings back what dead processes held, one after another; a store that is away is tried again.
+
+    Args:
+        recover: takes a holder that is known to be dead; raises BackendError.
+    """
+
+    def __init__(self, recover: Callable[[str], int]) -> None:
+        self._recover = recover
+        self._dead: SimpleQueue[str | None] = SimpleQueue()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobcore-recovery", daemon=True)
+        self._thread.start()
+
+    def add(self, holder: str) -> None:
+        """A holder has died."""
+        self._dead.put(holder)
+
+    def close(self, timeout: float) -> None:
+        """Finish, for up to `timeout` seconds; what is not brought back by then is left to its lease."""
+        self._dead.put(None)
+        self._thread.join(timeout)
+        self._closed.set()
+
+    def _run(self) -> None:
+        while (holder := self._dead.get()) is not None:
+            self._bring_back(holder)
+
+    def _bring_back(self, holder: str) -> None:
+        tries = 0
+        while not self._closed.wait(pause(tries)):
+            try:
+                recovered = self._recover(holder)
+            except BackendError as error:
+                tries += 1
+                _log.warning("the jobs of %s can't be brought back yet: %s", holder, error)
+            else:
+                _log.log(logging.WARNING if recovered else logging.DEBUG, "%s held %d jobs", holder, recovered)
+                return
+
+
+class Pool:
+    """Keeps a number of worker processes alive until it is told to stop, or they have nothing left to do.
+
+    Args:
+        count: how many.
+        command: what a worker process is started with.
+        environment: likewise.
+        recovery: is told of each holder that has died.
+        until_empty: a process that ends by itself is not replaced; one that is killed, or stuck, still is.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        recovery: Recovery,
+        *,
+        until_empty: bool = False,
+    ) -> None:
+        self._command = command
+        self._environment = environment
+        self._recovery = recovery
+        self._until_empty = until_empty
+        self._places = [Place() for _ in range(count)]
+        self._news: SimpleQueue[tuple[Place, int] | None] = SimpleQueue()
+        self._signals = 0
+        self._code = 0
+
+    def run(self) -> int:
+        """Start the processes, and return an exit code once all have ended for good; blocks.
+
+        The first SIGTERM or SIGINT stops them gracefully, the second at once, the third kills them.
+        """
+        with on_stop_signals(lambda: self._news.put(None)):
+            while any(place.child or place.due is not None for place in self._places):
+                self._fill()
+                self._await_news()
+        self._recovery.close(RECOVERY_SECONDS)
+        return self._code
+
+    def _fill(self) -> None:
+        now = monotonic()
+        for place in self._places:
+            if place.due is not None and place.due <= now:
+                place.due = None
+                place.child = self._start(place)
+
+    def _start(self, place: Place) -> Child:
+        child = Child(self._command, self._environment, lambda code: self._news.put((place, code)))
+        _log.info("started process %d, which holds its jobs as %s", child.pid, child.holder)
+        return child
+
+    def _await_news(self) -> None:
+        due = [place.due for place in self._places if place.due is not None]
+        try:
+            news = self._news.get(timeout=max(0.0, min(due) - monotonic()) if due else None)
+        except Empty:
+            return
+        if news is None:
+            self._stop()
+        else:
+            self._bury(*news)
+
+    def _stop(self) -> None:
+        number = (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL)[min(self._signals, 2)]
+        self._signals += 1
+        for place in self._places:
+            place.due = None
+            if place.child is not None:
+                place.child.send(number)
+
+    def _bury(self, place: Place, code: int) -> None:
+        again = self._is_replaced(code)
+        dead = place.vacate(code, again=again)
+        self._recovery.add(dead.holder)
+        if not again:
+            self._code = max(self._code, code)
+        level = logging.INFO if code == 0 else logging.ERROR
+        _log.log(level, "process %d %s%s", dead.pid, _ending(code), ", another takes its place" if again else "")
+
+    def _is_replaced(self, code: int) -> bool:
+        if self._signals:
+            return False
+        return not self._until_empty or code < 0 or code == ExitCode.STUCK
+
+
+def _ending(code: int) -> str:
+    """How a process ended, in words."""
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return "ended" if code == 0 else f"failed with exit code {code}"

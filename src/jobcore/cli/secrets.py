@@ -1,0 +1,40 @@
+"""Passwords are never shown: not in errors, not in logs, not in the arguments that other users can list."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from jobcore.errors import ConfigurationError
+
+_IN_URL: Final = re.compile(r"(\w://[^\s/:@]*:)\S+@")
+_IN_OPTION: Final = re.compile(r"(?i)(password=)[^\s&'\"]+")
+_FROM_ENVIRONMENT: Final = "env:"
+
+
+def without_passwords(text: str) -> str:
+    """A text with the passwords of its URLs left out; a last net, as messages hold no URL to begin with."""
+    return _IN_OPTION.sub(r"\1***", _IN_URL.sub(r"\1***@", text))
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL holds a password."""
+    parts = urlsplit(url)
+    return parts.password is not None or "password" in parse_qs(parts.query)
+
+
+def given_url(text: str | None) -> str | None:
+    """The URL that `--url` means: itself, or with `env:NAME` what that environment variable holds.
+
+    Raises:
+        ConfigurationError: the variable is not set.
+    """
+    if text is None or not text.startswith(_FROM_ENVIRONMENT):
+        return text
+    name = text.removeprefix(_FROM_ENVIRONMENT)
+    url = os.environ.get(name, "")
+    if not url:
+        raise ConfigurationError(f"--url {text}: the environment variable {name} is not set")
+    return url

@@ -1,0 +1,94 @@
+"""From what a user types to queues: `module:attribute`, or a queue's name where no job is decoded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from jobcore.binding import VARIABLE
+from jobcore.cli.secrets import given_url
+from jobcore.errors import ConfigurationError
+from jobcore.queue import Queue
+
+
+@contextmanager
+def open_queues(targets: Sequence[str], url: str | None) -> Iterator[list[Queue[Any]]]:
+    """The queues that are meant, on the backend of `url` if one is given, else on their own.
+
+    Args:
+        targets: each as `module:attribute`, found from the current directory on.
+        url: as `--url` has it.
+
+    Raises:
+        ConfigurationError: there is no such module, attribute or queue; the message says what there is.
+    """
+    given = given_url(url)
+    with ExitStack() as stack:
+        queues = [load_queue(target) for target in targets]
+        yield [stack.enter_context(queue.using(given)) if given else queue for queue in queues]
+
+
+@contextmanager
+def open_queue(target: str, url: str | None) -> Iterator[Queue[Any]]:
+    """The same for one queue, which may also be given by its name alone, if its URL is known.
+
+    Raises:
+        ConfigurationError: as `open_queues`, or no URL is known.
+        InvalidArgument: it is no queue's name.
+    """
+    if ":" in target:
+        with open_queues([target], url) as (queue,):
+            yield queue
+        return
+    given = given_url(url) or os.environ.get(VARIABLE)
+    if not given:
+        raise ConfigurationError(
+            f"where is queue {target!r}? Say --url or set {VARIABLE}; or name it as your program does: module:attribute"
+        )
+    queue = Queue(target, given)
+    try:
+        yield queue
+    finally:
+        queue.close()
+
+
+def load_queue(target: str) -> Queue[Any]:
+    """Import a queue given as `module:attribute`; raises ConfigurationError, and what the module itself raises."""
+    name, _, path = target.partition(":")
+    if not name:
+        raise ConfigurationError(f"{target!r}: write module:attribute, as in app.tasks:mail")
+    module = _load_module(name)
+    if not path:
+        raise ConfigurationError(f"{target!r}: which queue? {_queues_in(module)}")
+    try:
+        found = attrgetter(path)(module)
+    except AttributeError:
+        raise ConfigurationError(f"module {name!r} has no attribute {path!r}. {_queues_in(module)}") from None
+    if not isinstance(found, Queue):
+        raise ConfigurationError(f"{target} is no Queue but a {type(found).__name__}. {_queues_in(module)}")
+    return found
+
+
+def _load_module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and imports something that is not
+        raise ConfigurationError(f"there is no module {error.name!r}, looked for from {here} on") from None
+
+
+def _queues_in(module: ModuleType) -> str:
+    names = [name for name, value in vars(module).items() if isinstance(value, Queue)]
+    targets = ", ".join(f"{module.__name__}:{name}" for name in names)
+    return f"There are: {targets}" if targets else f"Module {module.__name__!r} has no queue"

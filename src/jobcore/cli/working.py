@@ -1,0 +1,206 @@
+"""The commands that run jobs and look after them: `worker` and `monitor`."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Annotated, Any, Final
+
+import typer
+
+from jobcore.cli import logs, options, secrets
+from jobcore.cli.exits import ExitCode
+from jobcore.cli.processes import Pool, Recovery
+from jobcore.cli.signals import on_stop_signals
+from jobcore.cli.targets import open_queues
+from jobcore.events import Event, Kind
+from jobcore.monitor import Monitor, new_holder
+from jobcore.queue import Queue
+from jobcore.worker import Worker
+
+URL_VARIABLE: Final = "JOBCORE_CHILD_URL"
+"""Tells child processes what `--url` said: their arguments can be read by others."""
+
+_log: Final = logging.getLogger("jobcore")
+_LogLevel = Annotated[logs.Level, typer.Option(help="Log events from this level on, to stderr.")]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker process is told: as given to `worker`, and given by it to its children."""
+
+    targets: list[str]
+    url: str | None
+    concurrency: int
+    limits: dict[str, int]
+    lease: float
+    poll_interval: float
+    grace: float
+    monitor: bool
+    until_empty: bool
+    log_level: logs.Level
+
+    def arguments(self) -> list[str]:
+        """Arguments that give the same settings to a child process, which leaves monitoring to its parent."""
+        flags = ["--no-monitor", *(["--until-empty"] if self.until_empty else [])]
+        flags += ["--url", f"env:{URL_VARIABLE}"] if self.url else []
+        flags += [f"--limit={name}={number}" for name, number in self.limits.items()]
+        flags += [f"--concurrency={self.concurrency}", f"--log-level={self.log_level}"]
+        flags += [f"--{name}={value}s" for name, value in self._durations()]
+        return ["worker", *self.targets, *flags]
+
+    def _durations(self) -> list[tuple[str, float]]:
+        return [("lease", self.lease), ("poll-interval", self.poll_interval), ("grace", self.grace)]
+
+
+def worker(
+    queue: options.Targets,
+    url: options.Url = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="How many jobs may run at once in a process.")] = 16,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Run so many worker processes under a parent that replaces those that die."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="QUEUE=N", help="How many of a queue's jobs may run at once in a process."),
+    ] = None,
+    until_empty: Annotated[bool, typer.Option("--until-empty", help="Leave once nothing is ready or running.")] = False,
+    lease: options.Lease = 120.0,
+    poll_interval: Annotated[
+        float,
+        typer.Option(
+            parser=options.duration, metavar="TIME", show_default="1m", help="Between looks at a quiet queue."
+        ),
+    ] = 60.0,
+    grace: Annotated[
+        float,
+        typer.Option(
+            parser=options.duration,
+            metavar="TIME",
+            show_default="30s",
+            help="How long running jobs are waited for at a stop.",
+        ),
+    ] = 30.0,
+    monitor: Annotated[
+        bool, typer.Option("--monitor/--no-monitor", help="Bring back the jobs of workers that died.")
+    ] = True,
+    log_level: _LogLevel = logs.Level.INFO,
+    holder: Annotated[str | None, typer.Option(hidden=True)] = None,
+    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Run the jobs of some queues.
+
+    The first SIGTERM or Ctrl-C stops claiming and waits for running jobs, the second leaves at once.
+    """
+    limits = dict(options.limit(text) for text in limit or ())
+    settings = Settings(queue, url, concurrency, limits, lease, poll_interval, grace, monitor, until_empty, log_level)
+    logs.set_up(log_level)
+    with open_queues(queue, url) as queues:
+        code = _supervise(queues, settings, processes) if processes else _work(queues, settings, holder, lifeline)
+    raise typer.Exit(code)
+
+
+def monitor(
+    queue: options.Targets,
+    url: options.Url = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(parser=options.duration, metavar="TIME", help="Between looks; else a tenth of the lease."),
+    ] = None,
+    abandon_after: Annotated[
+        float,
+        typer.Option(
+            parser=options.duration,
+            metavar="TIME",
+            show_default="1d",
+            help="A lost job that nobody looked for so long fails.",
+        ),
+    ] = 86400.0,
+    lease: options.Lease = 120.0,
+    log_level: _LogLevel = logs.Level.INFO,
+) -> None:
+    """Bring back the jobs of workers that died; each worker does so as well unless told not to."""
+    logs.set_up(log_level)
+    with open_queues(queue, url) as queues:
+        told: SimpleQueue[None] = SimpleQueue()
+        watch = Monitor(*queues, interval=interval, abandon_after=abandon_after, lease=lease)
+        with on_stop_signals(lambda: told.put(None)), ExitStack() as stack:
+            _start(watch, stack)
+            _log.info("monitoring %s", _names(queues))
+            told.get()
+
+
+def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, lifeline: int | None) -> int:
+    """Be a worker, in this process; returns its exit code."""
+    stuck = _Stuck()
+    holder = holder or new_holder()
+    working = Worker(
+        *queues,
+        concurrency=settings.concurrency,
+        limits=settings.limits,
+        lease=settings.lease,
+        poll_interval=settings.poll_interval,
+        grace=settings.grace,
+        monitor=settings.monitor,
+        on_event=stuck,
+        holder=holder,
+        replaceable=lifeline is not None,
+    )
+    if lifeline is not None:
+        threading.Thread(target=_stop_with_parent, args=(lifeline, working), daemon=True).start()
+    _log.info("running jobs of %s, %d at once, as %s", _names(queues), settings.concurrency, holder)
+    working.run(until_empty=settings.until_empty)
+    _log.info("stopped")
+    return ExitCode.STUCK if stuck else ExitCode.DONE
+
+
+def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int) -> int:
+    """Be the parent of worker processes; returns its exit code."""
+    environment = {**os.environ, URL_VARIABLE: secrets.given_url(settings.url) or ""}
+    command = [sys.executable, "-m", "jobcore", *settings.arguments()]
+    recovery = Recovery(Monitor(*queues, lease=settings.lease).recover)
+    with ExitStack() as stack:
+        if settings.monitor:  # one for all
+            _start(Monitor(*queues, lease=settings.lease), stack)
+        return Pool(processes, command, environment, recovery, until_empty=settings.until_empty).run()
+
+
+def _start(watch: Monitor, stack: ExitStack) -> None:
+    """Run a monitor on a thread for as long as the stack stands."""
+    thread = threading.Thread(target=watch.run, name="jobcore-monitor", daemon=True)
+    thread.start()
+    stack.callback(thread.join, 5.0)  # a store that is away does not keep us
+    stack.callback(watch.stop)
+
+
+def _stop_with_parent(lifeline: int, working: Worker) -> None:
+    """Stop gracefully when the pipe from the parent ends: then the parent is gone, however it went."""
+    os.read(lifeline, 1)
+    _log.warning("the parent process is gone")
+    working.stop()
+
+
+class _Stuck:
+    """Hears of jobs that run on past timeout and grace; true while some of them have not ended."""
+
+    def __init__(self) -> None:
+        self._jobs: set[tuple[str, str | None]] = set()
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.kind is Kind.STUCK:
+                self._jobs.add((event.queue, event.id))
+            else:
+                self._jobs.discard((event.queue, event.id))
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+
+def _names(queues: Sequence[Queue[Any]]) -> str:
+    return ", ".join(queue.name for queue in queues)
