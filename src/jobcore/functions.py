@@ -42,11 +42,11 @@ class FunctionJob(Generic[P, R]):
         self._calls = calls
         self._queue = queue
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, here and now."""
         return self.__wrapped__(*args, **kwargs)
 
-    def job(self, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
+    def job(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[Any]:
         """The call as a value, for `queue.enqueue(f.job(…), delay=60)` and to compare with in tests.
 
         Raises:
@@ -57,11 +57,11 @@ class FunctionJob(Generic[P, R]):
         except TypeError as error:
             raise TypeError(f"{self.__name__}: {error}") from None
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the call; returns its id and raises as `Queue.enqueue`."""
         return self._queue.enqueue(self.job(*args, **kwargs))
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the call; returns its id and raises as `Queue.aenqueue`."""
         return await self._queue.aenqueue(self.job(*args, **kwargs))
 
