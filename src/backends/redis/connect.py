@@ -1,0 +1,89 @@
+"""From a URL to a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis
+from redis.cluster import RedisCluster
+
+from jobcore.backend import ConfigurationError, url_options
+from jobcore.backends.redis.backend import PREFIX, TIMEOUT, RedisBackend
+
+
+def _flag(text: str) -> bool:
+    values = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in values:
+        raise ValueError("say yes or no")
+    return values[text.lower()]
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 86400:
+        raise ValueError("it is a number of seconds above 0")
+    return value
+
+
+_OWN: Final[Mapping[str, Callable[[str], Any]]] = {"prefix": str, "timeout": _seconds}
+_OF_SERVER: Final[Mapping[str, Callable[[str], Any]]] = {"db": int, "client_name": str}
+_OF_TLS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "ssl_ca_certs": str,
+    "ssl_ca_path": str,
+    "ssl_certfile": str,
+    "ssl_keyfile": str,
+    "ssl_password": str,
+    "ssl_cert_reqs": str,
+    "ssl_check_hostname": _flag,
+    "ssl_ciphers": str,
+}
+_OPTIONS: Final[Mapping[str, Mapping[str, Callable[[str], Any]]]] = {
+    "redis": _OWN | _OF_SERVER,
+    "rediss": _OWN | _OF_SERVER | _OF_TLS,
+    "unix": _OWN | _OF_SERVER,
+    "redis+cluster": _OWN | _OF_TLS | {"client_name": str, "tls": _flag},
+}
+
+
+def connect(url: str) -> RedisBackend:
+    """Open a backend; nothing is connected to before the first verb.
+
+    Args:
+        url: `redis://`, `rediss://` (TLS) or `redis+cluster://`, then `[USER:PASSWORD@]HOST[:PORT][/DB]`, or
+            `unix://[USER:PASSWORD@]/PATH`; options in the query, see docs/redis.md.
+
+    Raises:
+        ConfigurationError: the URL can't be read, or an option is unknown.
+    """
+    scheme = urlsplit(url).scheme
+    base, options = url_options(url, _OPTIONS.get(scheme, {}))
+    _check_base(scheme, base)
+    own = {"prefix": options.pop("prefix", PREFIX), "timeout": options.pop("timeout", TIMEOUT)}
+    if scheme != "redis+cluster":
+        return RedisBackend(redis.Redis.from_url(base, **options), **own)
+    tls = options.pop("tls", False)
+    base = ("rediss" if tls else "redis") + base.removeprefix(scheme)
+    timeouts = {"socket_timeout": own["timeout"], "socket_connect_timeout": own["timeout"]}
+    return RedisBackend(lambda: RedisCluster.from_url(base, **timeouts, **options), **own)
+
+
+def _check_base(scheme: str, base: str) -> None:
+    """What redis-py would pass over in silence. No message repeats the URL: there may be a password in it."""
+    parts = urlsplit(base)
+    path = parts.path.strip("/")
+    if scheme not in _OPTIONS:
+        raise ConfigurationError(f"the Redis driver opens {', '.join(_OPTIONS)} URLs, not {scheme!r}")
+    if scheme == "unix" and not path:
+        raise ConfigurationError("a unix:// URL names the path of the server's socket")
+    if scheme != "unix" and not parts.hostname:
+        raise ConfigurationError(f"a {scheme}:// URL names a host")
+    if scheme in {"redis", "rediss"} and path and not path.isdecimal():
+        raise ConfigurationError(f"a {scheme}:// URL ends in the number of a database, not {path!r}")
+    if scheme == "redis+cluster" and path:
+        raise ConfigurationError("a cluster has no numbered databases")
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"the URL's port can't be read: {error}") from None
