@@ -215,7 +215,7 @@ class Reclaiming:
             if state not in {State.READY, State.RUNNING}:
                 one.put(state.value, state)
         one.settle(Return(), one.take("returned"))
-        one.elapse(2000)
+        one.elapse(15)
         assert two.reclaim() == two.reclaim(of=one.holder) == []
 
 

@@ -76,8 +76,8 @@ class Machine(RuleBasedStateMachine):
     def push(self, who: int, pushes: list[Push], run_at: int | None, loss: Loss) -> None:
         """Push a batch."""
         made = [replace(push, delay=self._span(push.delay)) for push in pushes]
-        if made and run_at is not None:
-            made[0] = replace(made[0], delay=0, run_at=self.clients[0].now(self.queue) + self._span(run_at))
+        if made and run_at is not None and self.harness.clock:
+            made[0] = replace(made[0], delay=0, run_at=self.model.now + run_at)
         self._both(who, loss, "push", made)
 
     @rule(
