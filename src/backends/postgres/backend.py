@@ -1,0 +1,167 @@
+"""The driver: each verb checks its arguments, runs the statement of its name, and tells what the rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+
+from jobcore.backend import (
+    Answer,
+    Claim,
+    Claimed,
+    Clock,
+    ConfigurationError,
+    Counts,
+    Entry,
+    Hold,
+    Keep,
+    Outcome,
+    Page,
+    Push,
+    Pushed,
+    State,
+    check_claim,
+    check_extend,
+    check_id,
+    check_peek,
+    check_push,
+    check_queue,
+    check_reclaim,
+    check_settle,
+)
+from jobcore.backends.postgres import joining, rows
+from jobcore.backends.postgres.claiming import Claiming
+from jobcore.backends.postgres.database import Database
+from jobcore.backends.postgres.listing import peek
+from jobcore.backends.postgres.operating import operate
+from jobcore.backends.postgres.pushing import pushing
+from jobcore.backends.postgres.settling import settle
+from jobcore.backends.postgres.statements import Statements
+from jobcore.backends.postgres.waiting import Waiting
+
+
+class PostgresBackend:
+    """A `Backend` in a PostgreSQL database, 13 or newer, with `Wakes` and `Joins`.
+
+    Args:
+        engine: a SQLAlchemy engine over psycopg 3. Connections are opened as it opens its own, but into a pool of
+            this object's; otherwise the engine is neither used nor closed.
+        schema: where the tables are; made at the first use.
+        clock: what tells the time; the server's clock unless given.
+        timeout: seconds that a verb may take.
+        notify: whether waiting listens for notifications, or only looks again each second.
+        prepare: whether statements are prepared. Without, no verb leaves anything in its session: for poolers.
+
+    Raises:
+        ConfigurationError: the engine is of another driver, or the schema's name can't be used.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        schema: str = "jobcore",
+        clock: Clock | None = None,
+        timeout: float = 10.0,
+        notify: bool = True,
+        prepare: bool = True,
+    ) -> None:
+        if engine.dialect.driver != "psycopg":
+            raise ConfigurationError(f"the engine is to be over psycopg (postgresql+psycopg://), not {engine.driver}")
+        self._database = Database(engine, Statements(schema), clock, timeout, prepare=prepare)
+        self._claiming = Claiming(self._database)
+        self._waiting = Waiting(self._database, clock, notify=notify)
+
+    def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+        """See `Backend.push`."""
+        check_push(queue, pushes)
+        self._database.make()
+        return joining.through(self._database.run, pushing(queue, pushes, "wake"))
+
+    def claim(self, queue: str, limit: int, lease: int, holder: str, call: bytes, max_bytes: int) -> Claimed:
+        """See `Backend.claim`."""
+        check_claim(queue, limit, lease, holder, call, max_bytes)
+        asked = {"jobs": limit, "lease": lease, "holder": holder, "call": call, "max_bytes": max_bytes}
+        return self._claiming.claim(queue, asked)
+
+    def reclaim(
+        self, queue: str, limit: int, lease: int, holder: str, call: bytes, of: str | None = None
+    ) -> list[Claim]:
+        """See `Backend.reclaim`."""
+        check_reclaim(queue, limit, lease, holder, call, of)
+        asked = {"queue": queue, "jobs": limit, "lease": lease, "holder": holder, "call": call, "of": of}
+        return rows.claims(self._database.run("reclaim", asked))
+
+    def extend(self, queue: str, holds: Sequence[Hold], lease: int) -> list[Answer]:
+        """See `Backend.extend`."""
+        check_extend(queue, holds, lease)
+        first = rows.first_positions(holds)
+        moved = dict(self._database.run("extend", {"queue": queue, "lease": lease, **rows.hold_arrays(first)}))
+        answers = {True: Answer.HELD, False: Answer.BUSY, None: Answer.LOST}
+        return [answers[moved.get(first[hold])] for hold in holds]
+
+    def settle(self, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
+        """See `Backend.settle`."""
+        check_settle(queue, settlements, keep)
+        return settle(self._database, queue, settlements, keep)
+
+    def peek(self, queue: str, state: State, limit: int, after: str | None = None) -> Page:
+        """See `Backend.peek`."""
+        check_peek(queue, limit)
+        return peek(self._database, queue, state, limit, after)
+
+    def get(self, queue: str, ids: Sequence[str]) -> list[Entry | None]:
+        """See `Backend.get`."""
+        _check_ids(queue, ids)
+        found = self._database.run("get", {"queue": queue, "ids": sorted({*ids})})
+        entries = {row[0]: rows.entry(row) for row in found if row[1] != "remembered"}
+        return [entries.get(id) for id in ids]
+
+    def counts(self, queue: str) -> Counts:
+        """See `Backend.counts`."""
+        check_queue(queue)
+        return Counts(*self._database.run("counts", {"queue": queue})[0])
+
+    def redrive(self, queue: str, ids: Sequence[str]) -> list[Answer]:
+        """See `Backend.redrive`."""
+        _check_ids(queue, ids)
+        return operate(self._database, "redrive", queue, ids, again=Answer.WRONG_STATE)
+
+    def remove(self, queue: str, ids: Sequence[str]) -> list[Answer]:
+        """See `Backend.remove`."""
+        _check_ids(queue, ids)
+        return operate(self._database, "remove", queue, ids, again=Answer.MISSING)
+
+    def destroy(self, queue: str) -> None:
+        """See `Backend.destroy`."""
+        check_queue(queue)
+        self._database.run("destroy", {"queue": queue})
+
+    def close(self) -> None:
+        """See `Backend.close`. The engine stays open; it is its owner's."""
+        self._waiting.close()
+        self._database.connections.close()
+
+    def wait(self, queues: Collection[str], timeout: float) -> set[str]:
+        """See `Wakes.wait`."""
+        for queue in queues:
+            check_queue(queue)
+        return self._waiting.wait(queues, timeout)
+
+    def join(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+        """See `Joins.join`: for a SQLAlchemy `Connection` or `Session` and for a psycopg `Connection`."""
+        check_push(queue, pushes)
+        return joining.join(self._database, connection, pushing(queue, pushes, "announce"))
+
+    async def ajoin(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+        """See `Joins.ajoin`: for SQLAlchemy's `AsyncConnection` and `AsyncSession`, psycopg's `AsyncConnection`."""
+        check_push(queue, pushes)
+        return await joining.ajoin(self._database, connection, pushing(queue, pushes, "announce"))
+
+
+def _check_ids(queue: str, ids: Sequence[str]) -> None:
+    check_queue(queue)
+    for id in ids:
+        check_id(id)

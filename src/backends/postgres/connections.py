@@ -1,0 +1,171 @@
+"""Connections of the driver's own, and what is known when a call on one of them fails."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from jobcore.backend import BackendError, QueueClosed, Refused, Unavailable, Uncertain
+from jobcore.backends.postgres.watchdog import Watchdog
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+T = TypeVar("T")
+
+_IDLE: Final = 16
+_REPEATS: Final = 10
+
+# Rolled back to resolve a conflict, or refused since the schema changed under a prepared statement: do it again.
+_REPEATED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.FeatureNotSupported)
+
+# A plan that is kept must not be one that was made while the table was empty. Not for poolers, whose sessions are
+# not ours: there each statement is planned when it comes, and the watchdog alone bounds it.
+_SESSION: Final = """
+SELECT set_config('statement_timeout', %(timeout)s, false),
+    set_config('default_transaction_isolation', 'read committed', false),
+    set_config('plan_cache_mode', 'force_generic_plan', false),
+    set_config('enable_seqscan', 'off', false),
+    set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false),
+    set_config('jit', 'off', false)
+"""
+
+
+class Connections:
+    """A pool of connections in autocommit, opened as the engine opens its own.
+
+    The engine's pool is left alone: its users never wait for us, nor we for them. Ours never waits at all.
+    """
+
+    def __init__(self, engine: Engine, *, timeout: float, prepare: bool) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self._prepare = prepare
+        self._closed = False
+        self._left_to_parent: list[object] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._source = self._engine.pool.recreate()  # its events and credentials, and none of its connections
+        self._pool = QueuePool(self.open, pool_size=_IDLE, max_overflow=-1, reset_on_return=None, use_lifo=True)
+        self._watchdog = Watchdog(self._timeout)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, and neither use nor close what is the parent's."""
+        self._left_to_parent += [self._pool, self._source]
+        self._begin()
+
+    def check_open(self) -> None:
+        """Raise QueueClosed after `close`."""
+        if self._closed:
+            raise QueueClosed("this backend was closed")
+
+    def open(self) -> Connection:
+        """A new connection, in autocommit, that no pool knows.
+
+        Raises:
+            Unavailable: there is none to be had.
+        """
+        try:
+            opened = self._source.connect()
+            connection = cast("Connection", opened.driver_connection)
+            opened.detach()
+            self._set_up(connection)
+        except (psycopg.Error, SQLAlchemyError) as error:
+            raise Unavailable(f"no connection to PostgreSQL: {_said(error)}") from error
+        return connection
+
+    def call(self, work: Callable[[Connection], T]) -> T:
+        """Do a verb's statements on a connection of the pool.
+
+        What was rolled back to resolve a conflict is done again, as nothing of it has happened.
+
+        Raises:
+            Unavailable: nothing was sent.
+            Uncertain: it was sent, and no answer came in time.
+            Refused: the server answered with an error; nothing was committed.
+            QueueClosed: `close` was called before.
+        """
+        for _ in range(_REPEATS):
+            try:
+                return self._attempt(work)
+            except _REPEATED as error:
+                conflict = error
+                if isinstance(error, errors.FeatureNotSupported):
+                    self._pool.dispose()  # prepared before the schema changed: the next connection plans anew
+        raise failure(conflict, broken=False) from conflict
+
+    def close(self) -> None:
+        """Close what idles here; what is in use is closed when it comes back."""
+        self._closed = True
+        self._pool.dispose()
+        self._watchdog.stop()
+
+    def _attempt(self, work: Callable[[Connection], T]) -> T:
+        proxy = self._check_out()
+        connection = cast("Connection", proxy.driver_connection)
+        try:
+            with self._watchdog.over(connection):
+                return work(connection)
+        except _REPEATED:
+            raise
+        except psycopg.Error as error:
+            raise failure(error, broken=connection.broken) from error
+        finally:
+            self._check_in(proxy, connection)
+
+    def _check_out(self) -> PoolProxiedConnection:
+        """A connection that was not cut off while it idled: on one that was, all calls would end uncertain."""
+        while True:
+            self.check_open()
+            proxy = self._pool.connect()
+            if not _has_input(cast("Connection", proxy.driver_connection)):
+                return proxy
+            proxy.invalidate()
+
+    def _check_in(self, proxy: PoolProxiedConnection, connection: Connection) -> None:
+        if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
+            proxy.invalidate()
+        proxy.close()
+        if self._closed:
+            self._pool.dispose()
+
+    def _set_up(self, connection: Connection) -> None:
+        connection.rollback()
+        connection.autocommit = True
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        connection.read_only = None
+        connection.row_factory = tuple_row
+        connection.prepare_threshold = 0 if self._prepare else None
+        # One width for all integers, since a prepared statement belongs to its parameters' types.
+        connection.adapters.register_dumper(int, Int8Dumper)
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
+        if self._prepare:
+            connection.execute(_SESSION, {"timeout": f"{round(self._timeout * 1000)}ms"})
+
+
+def failure(error: Exception, *, broken: bool) -> BackendError:
+    """What a caller may know after an error in a call: the server said no, or it said nothing."""
+    if broken or isinstance(error, errors.StatementCompletionUnknown):
+        return Uncertain(f"the connection to PostgreSQL broke during a call: {_said(error)}")
+    return Refused(f"PostgreSQL refused: {_said(error)}")
+
+
+def _has_input(connection: Connection) -> bool:
+    """Whether the server has said something that was not asked for: most likely goodbye."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

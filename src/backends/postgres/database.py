@@ -1,0 +1,68 @@
+"""Running statements: on connections of the driver's, at the time that its clock tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import psycopg
+from sqlalchemy import Engine
+
+from jobcore.backend import Clock
+from jobcore.backends.postgres.connections import Connection, Connections, T
+from jobcore.backends.postgres.rows import Parameters, Row
+from jobcore.backends.postgres.schema import migrate
+from jobcore.backends.postgres.statements import Statements
+
+
+class Database:
+    """One schema of a database; its tables are made at the first use."""
+
+    def __init__(
+        self, engine: Engine, statements: Statements, clock: Clock | None, timeout: float, *, prepare: bool
+    ) -> None:
+        self.statements = statements
+        self.connections = Connections(engine, timeout=timeout, prepare=prepare)
+        self._clock = clock
+        self._made = False
+
+    def make(self) -> None:
+        """See to it that the tables are there."""
+        self.connections.check_open()
+        if not self._made:
+            self.connections.call(lambda connection: migrate(connection, self.statements))
+            self._made = True
+
+    def run(self, stem: str, parameters: Parameters) -> list[Row]:
+        """The rows of one statement: one round trip, one transaction. An empty batch of ids is not sent."""
+        return self._run(parameters, lambda connection, given: self._execute(connection, stem, given))
+
+    def run_alone(self, parameters: Parameters, *stems: str) -> list[Row]:
+        """The rows of the first statement: all in one transaction that has the queue's lock, and one round trip."""
+        return self._run(parameters, lambda connection, given: self._transact(connection, stems, given))
+
+    def timed(self, parameters: Parameters) -> Parameters:
+        """The parameters with the time; null stands for the server's."""
+        return {"now": self._clock.now() if self._clock else None, **parameters}
+
+    def _run(self, parameters: Parameters, work: Callable[[Connection, Parameters], psycopg.Cursor[Row]]) -> list[Row]:
+        self.make()
+        if parameters.get("ids") == []:
+            return []
+        given = self.timed(parameters)
+        return self.connections.call(lambda connection: fetched(work(connection, given)))
+
+    def _execute(self, connection: Connection, stem: str, given: Parameters) -> psycopg.Cursor[Row]:
+        return connection.execute(self.statements[stem], given, binary=True)
+
+    def _transact(self, connection: Connection, stems: tuple[str, ...], given: Parameters) -> psycopg.Cursor[Row]:
+        together = connection.pipeline() if psycopg.capabilities.has_pipeline() else nullcontext()
+        with together, connection.transaction():
+            self._execute(connection, "lock", given)
+            cursors = [self._execute(connection, stem, given) for stem in stems]
+        return cursors[0]
+
+
+def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
+    """The rows of a statement, also of one that has none to give."""
+    return cursor.fetchall() if cursor.description else []

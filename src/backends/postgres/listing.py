@@ -1,0 +1,44 @@
+"""Listings by pages: which statement lists a state, and what its cursors are."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobcore.backend import InvalidArgument, Page, State
+from jobcore.backends.postgres.database import Database
+from jobcore.backends.postgres.rows import ENTRY_COLUMNS, Parameters, entry
+
+_FIRST: Final = -(2**63)
+_LAST: Final = 2**63 - 1
+
+
+def peek(database: Database, queue: str, state: State, limit: int, after: str | None) -> Page:
+    """A page of a state. The cursor is the key of its last entry."""
+    stem, start, asked = _listing(state)
+    key = start if after is None else _parse(after, start)
+    found = database.run(stem, {"queue": queue, "jobs": limit + 1, **asked, **key})
+    more = len(found) > limit
+    cursor = ",".join(map(str, found[limit - 1][ENTRY_COLUMNS:])) if more else None
+    return Page([entry(row) for row in found[:limit]], cursor)
+
+
+def _listing(state: State) -> tuple[str, dict[str, int], Parameters]:
+    """The statement, the key that is before all others, and what else it asks for."""
+    match state:
+        case State.READY | State.SCHEDULED:
+            key = {"rank": _FIRST, "place": _FIRST, "seq": _FIRST}
+            return "peek_waiting", key, {"due": state is State.READY}
+        case State.RUNNING:
+            return "peek_running", {"started_at": _FIRST, "seq": _FIRST}, {}
+        case _:
+            return "peek_settled", {"settled": _LAST}, {"state": state.value}
+
+
+def _parse(cursor: str, start: dict[str, int]) -> dict[str, int]:
+    try:
+        numbers = [int(part) for part in cursor.split(",")]
+        if not all(_FIRST <= number <= _LAST for number in numbers):
+            raise ValueError(cursor)
+        return dict(zip(start, numbers, strict=True))
+    except ValueError:
+        raise InvalidArgument(f"{cursor!r} is no cursor of a listing") from None

@@ -1,0 +1,44 @@
+"""The push, apart from whose connection it goes through and whether that is awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import TypeAlias
+
+from jobcore.backend import Push, Pushed, State
+from jobcore.backends.postgres.rows import Parameters, Row, push_arrays
+
+Steps: TypeAlias = Generator[tuple[str, Parameters], list[Row], list[Pushed]]
+"""Yields a statement's stem and its parameters, is sent its rows, and returns the answer."""
+
+
+def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
+    """Store what is new, wake by the statement `wake` whoever waits for it, and ask about the rest."""
+    told: dict[str, Pushed] = {}
+    while missing := [push for push in pushes if push.id not in told]:
+        # A second round only if an id left the store between the two statements of the first.
+        stored = yield "push", {"queue": queue, **push_arrays(missing)}
+        told |= {id: Pushed(id, created=True, state=_waiting(ahead)) for id, ahead, _ in stored}
+        if stored and stored[0][2]:
+            yield wake, {"queue": queue}
+        if others := [push.id for push in missing if push.id not in told]:
+            known = yield "get", {"queue": queue, "ids": others}
+            told |= {id: Pushed(id, created=False, state=_state(state)) for id, state, *_ in known}
+    return list(_in_turn(pushes, told))
+
+
+def _waiting(ahead: bool) -> State:
+    return State.SCHEDULED if ahead else State.READY
+
+
+def _state(stored: str) -> State | None:
+    return None if stored == "remembered" else State(stored)
+
+
+def _in_turn(pushes: Sequence[Push], told: dict[str, Pushed]) -> Iterator[Pushed]:
+    """An answer each, where only the first push of an id can have stored it."""
+    seen = set[str]()
+    for push in pushes:
+        answer = told[push.id]
+        yield Pushed(push.id, created=False, state=answer.state) if push.id in seen else answer
+        seen.add(push.id)

@@ -1,0 +1,93 @@
+"""Between the protocol's values and the parameters and rows of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter, itemgetter
+from typing import Any, Final, TypeAlias, TypeVar
+
+from jobcore.backend import Claim, Entry, Fail, Hold, Keep, Outcome, Push, Retry, Return, State, Succeed
+
+Row: TypeAlias = tuple[Any, ...]
+Parameters: TypeAlias = dict[str, Any]
+T = TypeVar("T")
+
+ENTRY_COLUMNS: Final = 14
+"""How many columns an entry has; in a listing its key follows."""
+
+_KEY: Final = itemgetter(0, 1, 2)
+_ID: Final = attrgetter("id")
+_LONGEST: Final = 2**32
+"""Seconds that an id is remembered at the most: over a century, and no overflow when counted in microseconds."""
+
+
+def push_arrays(pushes: Sequence[Push]) -> Parameters:
+    """The arrays of push.sql: the first push of each id, by id."""
+    first = first_positions([push.id for push in pushes])
+    batch = [(first[id], pushes[first[id]]) for id in sorted(first)]
+    return {
+        "ids": [push.id for _, push in batch],
+        "positions": [at for at, _ in batch],
+        "priorities": [push.priority for _, push in batch],
+        "delays": [push.delay for _, push in batch],
+        "run_ats": [push.run_at for _, push in batch],
+        "remembers": [min(push.remember, _LONGEST) for _, push in batch],
+        "payloads": [push.payload for _, push in batch],
+    }
+
+
+def first_positions(items: Sequence[T]) -> dict[T, int]:
+    """Where each item stands first."""
+    return {item: at for at, item in reversed([*enumerate(items)])}
+
+
+def hold_arrays(first: dict[Hold, int]) -> Parameters:
+    """The arrays for some holds, each with its position, by id."""
+    batch = sorted(first, key=_ID)
+    return {
+        "ids": [hold.id for hold in batch],
+        "calls": [hold.call for hold in batch],
+        "fences": [hold.fence for hold in batch],
+        "positions": [first[hold] for hold in batch],
+    }
+
+
+def settle_arrays(first: dict[Hold, int], settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> Parameters:
+    """The arrays of settle.sql for the settlements at some positions, by id."""
+    holds = hold_arrays(first)
+    outcomes = [settlements[at][1] for at in holds["positions"]]
+    return {
+        **holds,
+        "moves": [_move(outcome, keep) for outcome in outcomes],
+        "delays": [getattr(outcome, "delay", 0) for outcome in outcomes],
+        "reasons": [getattr(outcome, "reason", None) for outcome in outcomes],
+        "values": [getattr(outcome, "value", None) for outcome in outcomes],
+    }
+
+
+def _move(outcome: Outcome, keep: Keep) -> str:
+    """The word of settle.sql for what an outcome asks."""
+    match outcome:
+        case Succeed():
+            return "succeeded" if keep.succeeded else "gone"
+        case Fail(state=state):
+            return state.value if keep.failed or state is State.BROKEN else "gone"
+        case Retry():
+            return "retry"
+        case Return():
+            return "return"
+
+
+def claims(rows: Sequence[Row]) -> list[Claim]:
+    """Claims from rows that begin with the key, in its order."""
+    return [_claim(*row[3:], priority=-row[0]) for row in sorted(rows, key=_KEY)]
+
+
+def _claim(id: str, call: bytes, fence: int, payload: bytes, *rest: Any, priority: int) -> Claim:
+    return Claim(id, call, fence, payload, priority, *rest)
+
+
+def entry(row: Row) -> Entry:
+    """The entry that a row begins with."""
+    id, state, *rest = row[:ENTRY_COLUMNS]
+    return Entry(id, State(state), *rest)

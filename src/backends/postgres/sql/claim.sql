@@ -1,0 +1,85 @@
+-- claim: take due jobs in the order of their key, or give again what `call` holds.
+--
+-- Parameters: queue; now (µs, or null: the server's clock); jobs (the limit); lease (µs); holder; call;
+--   max_bytes; and what this client knows from its last claims: ranks[] with lows[] (the place below which
+--   it left nothing ready in that rank), looked (µs: when it last looked at everything), seen (the number
+--   of the last return that it knows of); onward: whether this goes on with what `call` has just begun.
+-- Gives at least one row: now; what comes next (µs or null); whether it was given again; the last return, and the
+--   ranks and places of all; and then the key and the columns of a job, or nulls when there is none.
+-- Locks: the jobs it takes, skipping those that others hold. Writes nothing when nothing is due.
+WITH RECURSIVE clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now,
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS fence  -- real, so that a reused id's fence rises too
+), held AS MATERIALIZED (
+    SELECT id FROM {schema}.jobs WHERE queue = %(queue)s AND call = %(call)s AND state = 'running'
+), returned AS MATERIALIZED (
+    SELECT n, rank, place FROM {schema}.returns WHERE queue = %(queue)s AND n > %(seen)s
+), mark AS MATERIALIZED (
+    -- Marks spare us the entries of jobs long gone, which pile up before the first ready job while some
+    -- old snapshot is open. They miss what was committed late, so they hold for two seconds.
+    SELECT known.rank, least(known.low, (SELECT min(place) FROM returned WHERE rank = known.rank)) AS low
+    FROM clock, unnest(%(ranks)b::bigint[], %(lows)b::bigint[]) AS known (rank, low)
+    WHERE clock.now - %(looked)s BETWEEN 0 AND 2000000
+), band (rank, low) AS (
+    -- The ranks that may hold ready jobs, in order: those with a mark, and what lies between them.
+    SELECT -101::bigint, 0::bigint
+    UNION ALL
+    SELECT coalesce(between_marks.rank, next_mark.rank), coalesce(0 * between_marks.rank, next_mark.low)
+    FROM band
+    LEFT JOIN LATERAL (
+        SELECT rank, low FROM mark WHERE mark.rank > band.rank ORDER BY mark.rank LIMIT 1
+    ) AS next_mark ON true
+    LEFT JOIN LATERAL (
+        SELECT job.rank FROM {schema}.jobs AS job
+        WHERE job.queue = %(queue)s AND job.state = 'ready'
+            AND job.rank > band.rank AND job.rank < coalesce(next_mark.rank, 101)
+        ORDER BY job.rank LIMIT 1
+    ) AS between_marks ON true
+    WHERE coalesce(between_marks.rank, next_mark.rank) IS NOT NULL
+), due AS MATERIALIZED (
+    SELECT job.id, job.size
+    FROM band CROSS JOIN LATERAL (
+        SELECT id, octet_length(payload) AS size
+        FROM {schema}.jobs
+        WHERE queue = %(queue)s AND state = 'ready' AND rank = band.rank
+            AND place >= band.low AND place <= (SELECT now FROM clock)
+        ORDER BY place, seq LIMIT %(jobs)s FOR UPDATE SKIP LOCKED
+    ) AS job
+    WHERE %(onward)s OR NOT EXISTS (SELECT FROM held)
+    LIMIT %(jobs)s
+), fitting AS MATERIALIZED (
+    SELECT id FROM (
+        SELECT id, row_number() OVER () AS n, sum(size) OVER (ROWS UNBOUNDED PRECEDING) AS bytes FROM due
+    ) AS counted
+    WHERE bytes <= %(max_bytes)s OR n = 1 AND NOT %(onward)s
+), claimed AS (
+    UPDATE {schema}.jobs AS job SET
+        state = 'running', attempt = attempt + 1, started_at = clock.now, holder = %(holder)s,
+        call = %(call)s, fence = greatest(job.fence + 1, clock.fence),
+        lease_until = clock.now + %(lease)s, lapsed_at = NULL
+    FROM clock, fitting
+    WHERE job.queue = %(queue)s AND job.id = fitting.id
+    RETURNING job.rank, place, seq, job.id, call, job.fence, payload, attempt, lost, pushed_at, started_at,
+        lease_until, lapsed_at
+)
+SELECT
+    clock.now,
+    CASE WHEN EXISTS (SELECT FROM held) AND NOT %(onward)s OR (SELECT count(*) FROM fitting) < (SELECT count(*) FROM due)
+        OR (SELECT count(*) FROM due) >= %(jobs)s THEN clock.now
+    ELSE (
+        SELECT min(ahead.place) FROM band CROSS JOIN LATERAL (
+            SELECT place FROM {schema}.jobs
+            WHERE queue = %(queue)s AND state = 'ready' AND rank = band.rank AND place > (SELECT now FROM clock)
+            ORDER BY place LIMIT 1
+        ) AS ahead
+    ) END,
+    EXISTS (SELECT FROM held) AND NOT %(onward)s,
+    (SELECT max(n) FROM returned),
+    (SELECT array_agg(ARRAY[rank, place]) FROM returned),
+    given.*
+FROM clock LEFT JOIN (
+    SELECT * FROM claimed
+    UNION ALL
+    SELECT rank, place, seq, id, call, fence, payload, attempt, lost, pushed_at, started_at, lease_until, lapsed_at
+    FROM {schema}.jobs WHERE queue = %(queue)s AND call = %(call)s AND state = 'running'
+) AS given ON true

@@ -1,0 +1,7 @@
+-- destroy: remove all of a queue, what is remembered of it too.
+--
+-- Parameters: queue. Gives nothing. Locks: all of the queue's jobs.
+WITH journal AS (
+    DELETE FROM {schema}.returns WHERE queue = %(queue)s
+)
+DELETE FROM {schema}.jobs WHERE queue = %(queue)s

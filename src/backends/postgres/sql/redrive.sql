@@ -1,0 +1,23 @@
+-- redrive: make failed jobs ready again, at a new place, as if they had never run.
+--
+-- Parameters: queue; now (µs, or null: the server's clock); and arrays, sorted by id: ids, positions.
+-- Gives a row for each job that there is: id, whether it was redriven, whether someone waits for the queue.
+-- Runs under the queue's lock, since trim deletes from these states. Locks: all the jobs that are named.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+), batch AS MATERIALIZED (
+    SELECT nextval('{schema}.batches') << 17 AS seq
+), found AS MATERIALIZED (
+    SELECT job.id, asked.position, job.state IN ('failed', 'timed_out', 'broken') AS fits
+    FROM unnest(%(ids)b::text[], %(positions)b::bigint[]) AS asked (id, position) CROSS JOIN LATERAL (
+        SELECT id, state FROM {schema}.jobs WHERE queue = %(queue)s AND id = asked.id FOR UPDATE
+    ) AS job
+    WHERE job.state <> 'remembered'
+), redriven AS (
+    UPDATE {schema}.jobs AS job SET
+        state = 'ready', place = clock.now, seq = batch.seq + found.position, attempt = 0, lost = 0,
+        started_at = NULL, finished_at = NULL, settled = NULL, reason = NULL, value = NULL
+    FROM clock, batch, found
+    WHERE found.fits AND job.queue = %(queue)s AND job.id = found.id
+)
+SELECT id, fits, EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s) FROM found

@@ -1,0 +1,72 @@
+-- settle: end runs, each by its token.
+--
+-- Parameters: queue; now (µs, or null: the server's clock); empty_succeeded, empty_failed (whether a cap of 0
+--   asks that none of these be kept); and arrays, sorted by id so that concurrent batches wait for each other
+--   in one order: ids, calls, fences, positions (in the caller's batch), moves, delays (µs), reasons, values.
+--   A move is the state to go to, or 'gone' (not kept), 'retry' (to a new place), 'return' (to the old one).
+-- Gives a row for each job that moved: its position, and whether it is ready and someone waits for the queue.
+-- Locks: the jobs whose tokens are current. Rows are found by primary key and token alone: a condition on the
+--   state made the planner leave the primary key. Only a running job has a call.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+), batch AS MATERIALIZED (
+    SELECT nextval('{schema}.batches') << 17 AS seq
+), asked AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(ids)b::text[], %(calls)b::bytea[], %(fences)b::bigint[], %(positions)b::bigint[],
+        %(moves)b::text[], %(delays)b::bigint[], %(reasons)b::text[], %(values)b::bytea[]
+    ) AS asked (id, call, fence, position, move, delay, reason, value)
+), moved AS (
+    UPDATE {schema}.jobs AS job SET
+        state = CASE WHEN move IN ('retry', 'return') THEN 'ready' ELSE move END,
+        place = CASE WHEN move = 'retry' THEN clock.now + delay ELSE place END,
+        seq = CASE WHEN move = 'retry' THEN (SELECT seq FROM batch) + position ELSE seq END,
+        attempt = CASE WHEN move = 'return' THEN attempt - 1 ELSE attempt END,
+        finished_at = CASE WHEN move IN ('retry', 'return') THEN NULL ELSE clock.now END,
+        settled = CASE WHEN move IN ('retry', 'return') THEN NULL ELSE (SELECT seq FROM batch) + position END,
+        reason = CASE WHEN move = 'return' THEN job.reason ELSE asked.reason END,
+        value = asked.value, call = NULL, holder = NULL, lease_until = NULL, lapsed_at = NULL
+    FROM clock, asked
+    WHERE asked.move <> 'gone'
+        AND job.queue = %(queue)s AND job.id = asked.id AND job.call = asked.call AND job.fence = asked.fence
+    RETURNING asked.position, move, rank, place
+), gone AS (
+    DELETE FROM {schema}.jobs AS job USING asked
+    WHERE asked.move = 'gone'
+        AND job.queue = %(queue)s AND job.id = asked.id AND job.call = asked.call AND job.fence = asked.fence
+    RETURNING asked.position, job.id, remember
+), older_succeeded AS (
+    DELETE FROM {schema}.jobs
+    WHERE %(empty_succeeded)s AND queue = %(queue)s AND state = 'succeeded'
+    RETURNING id, remember
+), older_failed AS (
+    DELETE FROM {schema}.jobs
+    WHERE %(empty_failed)s AND queue = %(queue)s AND state IN ('failed', 'timed_out')
+    RETURNING id, remember
+), remembered AS (
+    INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, pushed_at, payload)
+    SELECT %(queue)s, id, 'remembered', 0, clock.now + remember * 1000000, 0, clock.now, ''
+    FROM clock, (
+        SELECT id, remember FROM gone UNION ALL TABLE older_succeeded UNION ALL TABLE older_failed
+    ) AS leaving
+    WHERE remember > 0
+), forgotten AS (
+    -- Whoever adds to what is remembered takes away twice as many that have expired.
+    DELETE FROM {schema}.jobs AS job USING (
+        SELECT id FROM {schema}.jobs
+        WHERE queue = %(queue)s AND state = 'remembered' AND place <= (SELECT now FROM clock)
+        ORDER BY place LIMIT (SELECT 2 * count(*) FROM gone WHERE remember > 0) FOR UPDATE SKIP LOCKED
+    ) AS expired
+    WHERE job.queue = %(queue)s AND job.id = expired.id
+), journal AS (
+    INSERT INTO {schema}.returns (queue, rank, place, at)
+    SELECT %(queue)s, rank, min(place), clock.now FROM moved, clock WHERE move = 'return' GROUP BY rank, clock.now
+), outdated AS (
+    DELETE FROM {schema}.returns
+    USING clock
+    WHERE queue = %(queue)s AND at < clock.now - 10000000 AND EXISTS (SELECT FROM moved WHERE move = 'return')
+)
+SELECT position, readied AND EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s)
+FROM (
+    SELECT position, false AS readied FROM gone UNION ALL SELECT position, move IN ('retry', 'return') FROM moved
+) AS done

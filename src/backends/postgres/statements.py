@@ -1,0 +1,53 @@
+"""The SQL files, with the schema's name put in."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Final, LiteralString, NamedTuple, cast
+
+from jobcore.backend import ConfigurationError
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
+
+
+class Step(NamedTuple):
+    """A migration: its number, its name, its statements."""
+
+    number: int
+    name: str
+    sql: LiteralString
+
+
+class Statements:
+    """The driver's statements for one schema: `statements["push"]` is what stands in sql/push.sql.
+
+    Attributes:
+        schema: the schema's name.
+        channel: where notifications for it are sent. Hashed, as names of channels are cut at 63 bytes.
+        steps: what makes the schema, in order.
+    """
+
+    def __init__(self, schema: str) -> None:
+        if not isinstance(schema, str) or not _NAME.fullmatch(schema):
+            raise ConfigurationError(f"a schema's name is 1 to 63 of A-Z a-z 0-9 _ and no digit first, not {schema!r}")
+        self.schema = schema
+        self.channel = "jobcore_" + hashlib.md5(schema.encode(), usedforsecurity=False).hexdigest()
+        self.steps = [Step(int(stem[:3]), stem[4:], self._fill(sql)) for stem, sql in _texts("migrations").items()]
+        self._verbs = {stem: self._fill(sql) for stem, sql in _texts().items()}
+
+    def __getitem__(self, stem: str) -> LiteralString:
+        """The statement of a file, by its stem."""
+        return self._verbs[stem]
+
+    def _fill(self, sql: str) -> LiteralString:
+        filled = sql.replace("{schema}", f'"{self.schema}"').replace("{channel}", self.channel)
+        return cast("LiteralString", filled)  # all of it comes from this package's files, or was checked above
+
+
+@cache
+def _texts(*folder: str) -> dict[str, str]:
+    found = files(__package__).joinpath("sql", *folder).iterdir()
+    return {file.name[:-4]: file.read_text("utf-8") for file in sorted(found, key=str) if file.name.endswith(".sql")}

@@ -1,0 +1,64 @@
+"""A bound on every call, whatever the network and the server do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeAlias
+
+import psycopg
+
+Watched: TypeAlias = psycopg.Connection[Any]
+
+
+class Watchdog:
+    """Cuts off connections whose call takes longer than `timeout` seconds, and up to a quarter more.
+
+    The server's own statement timeout comes first, where it can be set; this is for a server that is stopped, a
+    network that swallows what is sent, and sessions that a pooler lends.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._deadlines: dict[Watched, float] = {}
+        self._stopped = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def over(self, connection: Watched) -> Iterator[None]:
+        """Watch over a call on `connection`."""
+        if self._thread is None:
+            self._start()
+        self._deadlines[connection] = time.monotonic() + self._timeout
+        try:
+            yield
+        finally:
+            del self._deadlines[connection]
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="jobcore-postgres-watchdog", daemon=True)
+                self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._timeout / 4):
+            now = time.monotonic()
+            for connection, deadline in list(self._deadlines.items()):
+                if deadline < now:
+                    cut_off(connection)
+
+
+def cut_off(connection: Watched) -> None:
+    """Have whoever reads from `connection` find it ended. Its descriptor stays its owner's to close."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
