@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+import os
+import threading
+from collections.abc import Callable
 
-from jobcore.backend import Backend
-from jobcore.backends.memory import MemoryBackend, Store
-from jobcore.conformance import BackendSuite, Harness
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobcore.backend import Backend, ConfigurationError, Keep, Push, State, Succeed, Wakes
+from jobcore.backends.memory import MemoryBackend, Store, connect
+from jobcore.backends.memory.order import Order
+from jobcore.conformance import BackendSuite, Client, Harness
 from jobcore.testing import ManualClock
 
 
 class MemoryHarness(Harness):
     """One store in memory."""
+
+    examples = 100
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -28,3 +37,97 @@ class TestMemory(BackendSuite):
     @pytest.fixture
     def harness(self) -> Harness:
         return MemoryHarness()
+
+    def test_it_wakes(self, one: Client) -> None:
+        assert isinstance(one.backend, Wakes)
+
+    def test_a_forked_child_goes_on_with_a_copy(self, one: Client) -> None:
+        one.push("a", "b")
+
+        def child() -> bool:
+            one.settle(Succeed(), *one.claim(), keep=Keep())
+            one.push("c")
+            return one.ids(State.READY) == ["c"]
+
+        assert in_a_child(child)
+        assert one.ids(State.READY) == ["a", "b"]
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # it is what is tested
+    def test_a_child_forked_while_others_are_at_work_is_not_stuck(self, one: Client, two: Client) -> None:
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                two.push("x")
+                two.settle(Succeed(), *two.claim(), keep=Keep())
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            for n in range(20):
+                assert in_a_child(lambda n=n: one.push(f"{n}")[0].created)
+        finally:
+            stop.set()
+            worker.join()
+
+    def test_a_job_that_comes_due_ends_a_wait_by_the_wall_clock(self) -> None:
+        backend = MemoryBackend()
+        backend.push("q", [Push("a", b"", delay=50_000)])
+        rounds = 0
+        while "q" not in backend.wait(["q"], 1.0):
+            rounds += 1
+            assert rounds < 100
+
+
+class TestUrls:
+    def test_a_name_is_shared_within_the_process(self) -> None:
+        one, two = connect("memory://shared-by-two"), connect("memory://shared-by-two")
+        one.push("q", [Push("a", b"")])
+        one.close()
+        assert two.counts("q").ready == 1
+        assert connect("memory://another").counts("q").ready == 0
+
+    def test_without_a_name_it_is_private(self) -> None:
+        connect("memory://").push("q", [Push("a", b"")])
+        assert connect("memory://").counts("q").ready == 0
+
+    @pytest.mark.parametrize("url", ["memory://a/b", "memory:a", "memory://a b", "memory://u:p@host:1", "redis://a"])
+    def test_another_form_is_refused(self, url: str) -> None:
+        with pytest.raises(ConfigurationError):
+            connect(url)
+
+    def test_there_are_no_options(self) -> None:
+        with pytest.raises(ConfigurationError, match="no option 'timeout'"):
+            connect("memory://?timeout=1")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 5000)), max_size=80), st.integers(0, 4))
+def test_an_order_is_a_sorted_set(steps: list[tuple[bool, int, int]], low: int) -> None:
+    order, wanted = Order(), set()
+    for band in range(3):  # enough for several blocks
+        for n in range(0, 5000, 5):
+            order.add((band, n))
+            wanted.add((band, n))
+    for present, *key in steps:
+        if (tuple(key) in wanted) is not present:
+            (order.add if present else order.remove)(tuple(key))
+            (wanted.add if present else wanted.remove)(tuple(key))
+    assert [*order.walk()] == sorted(wanted)
+    assert [*order.walk((low,), (low + 1,))] == sorted(key for key in wanted if key[0] == low)
+    assert order.rank((low,)) == sum(key[0] < low for key in wanted)
+    assert len(order) == len(wanted)
+    assert order.last() == max(wanted)
+
+
+def in_a_child(check: Callable[[], bool]) -> bool:
+    """What `check` says in a forked child, which must end in time."""
+    child = os.fork()
+    if child == 0:
+        passed = False
+        threading.Timer(20.0, os._exit, [2]).start()
+        try:
+            passed = check()
+        finally:
+            os._exit(0 if passed else 1)
+    _, status = os.waitpid(child, 0)
+    return status == 0
