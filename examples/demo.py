@@ -40,6 +40,8 @@ LEASE: Final = 3.0
 HANDS: Final = 4
 BATCH: Final = 500
 PLENTY: Final = 1_000_000
+PATIENCE: Final = 600.0
+"""Seconds after which what has not ended counts as lost."""
 
 # A worker process that this one starts finds the same queue, and the same file of runs, by these.
 NAME: Final = os.environ.setdefault("DEMO_QUEUE", f"demo-{secrets.token_hex(4)}")
@@ -176,10 +178,11 @@ def run(screen: Console, doomed: Callable[[int], AbstractContextManager[Doomed]]
 def watch(screen: Console, victim: Doomed, total: int) -> None:
     """Show how far the jobs are, until all have ended and the victim is dead."""
     dead, ended, shown = False, 0, 0
+    give_up = time.monotonic() + PATIENCE
     columns = TextColumn("parsing the standard library"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
         bar = progress.add_task("", total=total)
-        while not dead or ended < total:
+        while (not dead or ended < total) and time.monotonic() < give_up:
             time.sleep(0.1)
             counts = queue.counts()
             ended = counts.succeeded + counts.failed

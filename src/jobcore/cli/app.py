@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobcore.cli import enqueueing, looking, output, working
+from jobcore.cli import enqueueing, looking, operating, output, working
 from jobcore.cli.exits import code_of
 from jobcore.cli.secrets import without_passwords
 from jobcore.errors import JobcoreError
@@ -51,3 +51,9 @@ app.command()(working.worker)
 app.command()(working.monitor)
 app.command()(enqueueing.enqueue)
 app.command()(looking.status)
+app.command("list")(looking.list_)
+app.command()(looking.show)
+app.command()(looking.debug)
+app.command()(operating.redrive)
+app.command()(operating.remove)
+app.command()(operating.destroy)

@@ -32,7 +32,7 @@ class _Formatter(logging.Formatter):
 
 def set_up(level: Level) -> None:
     """Log what happens in this process, from `level` on; other libraries from WARNING on."""
-    logging.basicConfig(handlers=[_handler()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_handler()], level=logging.WARNING)
     logging.getLogger("jobcore").setLevel(level.upper())
 
 

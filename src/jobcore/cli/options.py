@@ -44,10 +44,11 @@ Targets = Annotated[
     typer.Argument(metavar="QUEUE...", help="Each as module:attribute, such as app.tasks:mail.", show_default=False),
 ]
 Target = Annotated[str, typer.Argument(metavar="QUEUE", help="As module:attribute.", show_default=False)]
-AnyTarget = Annotated[
-    str,
-    typer.Argument(metavar="QUEUE", help="As module:attribute, or by its name with --url or JOBCORE_URL."),
-]
+_ANY = "As module:attribute, or by name with --url or JOBCORE_URL."
+AnyTarget = Annotated[str, typer.Argument(metavar="QUEUE", help=_ANY, show_default=False)]
+AnyTargets = Annotated[list[str], typer.Argument(metavar="QUEUE...", help=_ANY, show_default=False)]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The jobs' ids.", show_default=False)]
 Url = Annotated[
     str | None,
     typer.Option(

@@ -30,18 +30,21 @@ def print_json(document: dict[str, Any]) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
-) -> None:
-    """Print rows under their columns; those in `right` hold numbers."""
-    table = Table(
-        title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0)
-    )
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # as Text: brackets in users' data are no markup
-    console().print(table)
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under their columns."""
+    table = _grid(header_style="bold")
+    for number, column in enumerate(columns):
+        counts = bool(rows) and isinstance(rows[0][number], int)
+        table.add_column(column, overflow="fold", justify="right" if counts else "left")
+    _print(table, rows)
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print names and what they are, a line or more each."""
+    table = _grid(show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    _print(table, pairs)
 
 
 def say(text: str) -> None:
@@ -75,3 +78,13 @@ def in_words(microseconds: int) -> str:
 
 def _moment(time: int) -> datetime:
     return datetime.fromtimestamp(time / 1_000_000, UTC)
+
+
+def _grid(**style: Any) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **style)
+
+
+def _print(table: Table, rows: Iterable[Sequence[object]]) -> None:
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))  # as Text: brackets in users' data are no markup
+    console().print(table)

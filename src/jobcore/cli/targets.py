@@ -85,7 +85,9 @@ def _load_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there, and imports something that is not
-        raise ConfigurationError(f"there is no module {error.name!r}, looked for from {here} on") from None
+        raise ConfigurationError(
+            f"there is no module {error.name!r}, looked for from {here} on; a queue is written as module:attribute"
+        ) from None
 
 
 def _queues_in(module: ModuleType) -> str:

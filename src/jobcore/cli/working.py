@@ -99,7 +99,7 @@ def worker(
     """
     limits = dict(options.limit(text) for text in limit or ())
     settings = Settings(queue, url, concurrency, limits, lease, poll_interval, grace, monitor, until_empty, log_level)
-    logs.set_up(log_level)
+    _begin(url, log_level)
     with open_queues(queue, url) as queues:
         code = _supervise(queues, settings, processes) if processes else _work(queues, settings, holder, lifeline)
     raise typer.Exit(code)
@@ -125,7 +125,7 @@ def monitor(
     log_level: _LogLevel = logs.Level.INFO,
 ) -> None:
     """Bring back the jobs of workers that died; each worker does so as well unless told not to."""
-    logs.set_up(log_level)
+    _begin(url, log_level)
     with open_queues(queue, url) as queues:
         told: SimpleQueue[None] = SimpleQueue()
         watch = Monitor(*queues, interval=interval, abandon_after=abandon_after, lease=lease)
@@ -133,6 +133,12 @@ def monitor(
             _start(watch, stack)
             _log.info("monitoring %s", _names(queues))
             told.get()
+
+
+def _begin(url: str | None, log_level: logs.Level) -> None:
+    logs.set_up(log_level)
+    if url is not None and secrets.has_password(url):
+        _log.warning("others on this machine can read the password of --url in the process list: use --url env:NAME")
 
 
 def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, lifeline: int | None) -> int:
