@@ -62,7 +62,7 @@ class Waiting:
         self._asleep: list[tuple[str, ...]] = []
 
     def learn(self, queue: str, seconds: float) -> None:
-        """Note in how many seconds the next job of a queue is due, as a claim or a look told."""
+        """Note in how many seconds the next job of a queue is due (0: now, inf: none), as a claim or a look told."""
         self._due[queue] = time.monotonic() + seconds
 
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
@@ -96,11 +96,7 @@ class Waiting:
         due = {queue: self._due.get(queue, inf) for queue in names}
         block = min([timeout, *[at - time.monotonic() for at in due.values()]])
         woken = self._listen(names, block) if block > 0 else set()
-        ripe = {queue for queue, at in due.items() if at <= time.monotonic()}
-        for queue in ripe:
-            if self._due.get(queue) == due[queue]:  # told once: whoever looks will learn what comes next
-                self._due.pop(queue, None)
-        return woken | ripe
+        return woken | {queue for queue, at in due.items() if at <= time.monotonic()}
 
     def _listen(self, names: Iterable[str], seconds: float) -> set[str]:
         queues = {self._tag(queue): queue for queue in names}

@@ -3,9 +3,8 @@
 -- ARGV now, limit, lease, holder, call, max_bytes
 -- ->   {now, next_due or -1, claims (see `claimed`)}
 local limit, lease, holder, call, room = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
-if limit == 0 then return {now, now, ''} end
 local again = held(call)
-if again then return {now, now, again} end
+if again or limit == 0 then return {now, now, again or ''} end
 
 -- Takes in what others left in `inbox`, oldest first; true when more is left there.
 local function take_in()

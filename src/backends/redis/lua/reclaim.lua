@@ -4,9 +4,8 @@
 -- ARGV now, limit, lease, holder, call, of (empty: whose lease has run out)
 -- ->   claims (see `claimed`)
 local limit, lease, holder, call, of = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
-if limit == 0 then return '' end
 local again = held(call)
-if again then return again end
+if again or limit == 0 then return again or '' end
 
 local function held_by(name)
   local rows = {}
