@@ -8,9 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from jobcore.queue import Queue
 
 _log: Final = logging.getLogger("jobcore")
 
@@ -86,6 +89,9 @@ class Event(Struct, frozen=True):
 
 Listener: TypeAlias = Callable[[Sequence[Event]], None]
 
+_LINGER_SECONDS: Final = 1.0
+"""How long a thread that hands events over waits for more."""
+
 
 class Teller:
     """Hands batches of events to listeners, in order, on one thread; `tell` never blocks.
@@ -132,28 +138,50 @@ class Teller:
         with self._changed:
             self._closed = True
             self._changed.notify()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._batches or self._closed)
-                if not self._batches:
-                    return
-                batch = self._batches.popleft()
-                self._waiting -= len(batch)
-                dropped, self._dropped = self._dropped, 0
-            if dropped:
-                _log.warning("listeners are too slow: %d events were dropped", dropped)
+        while batch := self._next():
             self._hand(batch)
+
+    def _next(self) -> Sequence[Event] | None:
+        """The next batch; None once nothing comes any more, when the thread ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._batches or self._closed, _LINGER_SECONDS)
+            if not self._batches:
+                self._thread = None
+                return None
+            batch = self._batches.popleft()
+            self._waiting -= len(batch)
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning("listeners are too slow: %d events were dropped", dropped)
+        return batch
 
     def _hand(self, batch: Sequence[Event]) -> None:
         for listener in self._listeners:
             try:
                 listener(batch)
-            except Exception:
+            except BaseException:  # noqa: BLE001 -- also SystemExit: a listener stops nothing
                 _log.exception("a listener for events failed")
+
+
+def listeners_of(queues: Sequence[Queue[Any]], own: Sequence[Listener] | Listener) -> list[Listener]:
+    """Who hears of what is done for some queues: their loggers, `own`, and each queue's listeners of that queue."""
+    log = LogListener({queue.name: queue.logger for queue in queues})
+    others = [_only(queue.name, listener) for queue in queues for listener in queue.listeners]
+    return [log, *((own,) if callable(own) else own), *others]
+
+
+def _only(queue: str, listener: Listener) -> Listener:
+    def hear(events: Sequence[Event]) -> None:
+        heard = [event for event in events if event.queue == queue]
+        if heard:
+            listener(heard)
+
+    return hear
 
 
 class LogListener:

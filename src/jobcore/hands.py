@@ -10,65 +10,19 @@ import asyncio
 import inspect
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
 from math import ceil
 from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from jobcore.backend import Return
+from jobcore.eventloop import Loop
 from jobcore.run import Task, call, conclude, finish
 from jobcore.timeouts import Timeouts
 
-T = TypeVar("T")
-
 _SPELL: Final = 0.001
 """Seconds of expected work that are worth waking a thread for."""
-
-
-class Loop:
-    """An event loop on a thread of its own, started when it is first needed."""
-
-    def __init__(self) -> None:
-        self._starting = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def started(self) -> bool:
-        """Whether it runs."""
-        return self._loop is not None
-
-    def get(self) -> asyncio.AbstractEventLoop:
-        """The loop, running."""
-        with self._starting:
-            if self._loop is None:
-                loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._run, args=(loop,), name="jobcore-loop", daemon=True)
-                self._thread.start()
-                self._loop = loop
-            return self._loop
-
-    def soon(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop."""
-        self.get().call_soon_threadsafe(function, *args)
-
-    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and wait for what it gives."""
-        future: Future[T] = asyncio.run_coroutine_threadsafe(coroutine, self.get())
-        return future.result()
-
-    def close(self) -> None:
-        """End what runs on the loop, and the loop."""
-        if self._loop is not None and self._thread is not None and self._thread is not threading.current_thread():
-            self.soon(self._loop.stop)
-            self._thread.join(5)  # a job that blocks the loop does not block the end
-            self._loop = self._thread = None
-
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            asyncio.set_event_loop(runner.get_loop())
-            loop.run_forever()
 
 
 class Hands:
@@ -87,12 +41,13 @@ class Hands:
         self._free = deque(range(count))
         self._sync: deque[Task] = deque()
         self._async: deque[Task] = deque()
+        self._adopted: dict[Task, asyncio.Task[None]] = {}
         self._awaited: dict[Task, asyncio.Task[None]] = {}
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads = self._parked = 0
         self._mean = 1.0  # seconds of a sync run, smoothed; long until known, so that the first ones get a thread each
-        self._closed = False
+        self._cancelled = self._closed = False
 
     @property
     def waiting(self) -> int:
@@ -103,6 +58,11 @@ class Hands:
     def free(self) -> int:
         """How many hands run nothing."""
         return len(self._free)
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether async jobs may run yet: they have not been cancelled, or have not ended since."""
+        return self.loop.started and not (self._cancelled and not self._adopted and not self._awaited)
 
     def give(self, tasks: Iterable[Task]) -> None:
         """Have tasks run, in order, as hands become free."""
@@ -131,7 +91,7 @@ class Hands:
 
     def cancel(self) -> None:
         """Cancel the async jobs that run: they end as given back."""
-        if self.loop.started:
+        if self.loop.started and not self._cancelled:
             self.loop.soon(self._cancel)
 
     def close(self) -> None:
@@ -188,11 +148,21 @@ class Hands:
         timeout = task.type.policy.timeout
         ended = call(task) if timeout is None else self.timeouts.call(task, timeout)
         if inspect.isawaitable(ended):
-            self.loop.soon(self._adopt, task, ended, hand)
-            return False
+            if self._pass_on(task, ended, hand):
+                return False
+            task.cancelled, ended = True, Return()
         conclude(task, ended)
         self._mean += (task.ended - task.began - self._mean) * 0.05
         task.setting.finished(task)
+        return True
+
+    def _pass_on(self, task: Task, answer: Awaitable[Any], hand: int) -> bool:
+        """Have an awaitable awaited on the loop. False: the worker has left, and the job to its lease."""
+        try:
+            self.loop.soon(self._adopt, task, answer, hand)
+        except RuntimeError:
+            _drop(answer)
+            return False
         return True
 
     def _pump(self) -> None:
@@ -210,18 +180,18 @@ class Hands:
             self._adopt(task, None, hand)
 
     def _adopt(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
-        self._awaited[task] = asyncio.get_running_loop().create_task(self._await(task, answer, hand))
+        running = self._await(task, answer, hand)
+        loop = asyncio.get_running_loop()
+        self._adopted[task] = loop.create_task(running, context=Context())  # not that of the job that ended just now
 
     async def _await(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
+        self._awaited[task] = self._adopted.pop(task)
         timeout = task.type.policy.timeout
         if timeout is not None:
             self.timeouts.start(task, timeout)
-        ended = call(task) if answer is None else answer
-        if inspect.isawaitable(ended):
-            ended = await finish(task, ended)
+        conclude(task, await self._ended(task, answer))
         if timeout is not None:
             self.timeouts.stop(task)
-        conclude(task, ended)
         del self._awaited[task]
         self._free.append(hand)
         task.setting.finished(task)
@@ -229,8 +199,25 @@ class Hands:
         if self._sync:
             self.nudge()
 
+    async def _ended(self, task: Task, answer: Awaitable[Any] | None) -> Any:
+        """How an async job, or the awaitable that a sync one returned, has ended."""
+        if self._cancelled:  # just before it could begin
+            task.cancelled = True
+            _drop(answer)
+            return Return()
+        ended = call(task) if answer is None else answer
+        return await finish(task, ended) if inspect.isawaitable(ended) else ended
+
     def _cancel(self) -> None:
+        if self._cancelled:
+            return
+        self._cancelled = True
         for task, running in list(self._awaited.items()):
             task.cancelled = True
             running.cancel()
 
+
+def _drop(answer: Awaitable[Any] | None) -> None:
+    """Close a coroutine that nobody will await."""
+    if inspect.iscoroutine(answer):
+        answer.close()

@@ -12,8 +12,9 @@ from jobcore.events import Event, Kind
 from jobcore.loops import every
 
 if TYPE_CHECKING:
-    from jobcore.mover import Lane, Mover
+    from jobcore.mover import Mover
     from jobcore.run import Task
+    from jobcore.shift import Lane
 
 _BATCH: Final = 1000
 _log: Final = logging.getLogger("jobcore")
@@ -23,7 +24,7 @@ class Keeper:
     """Extends the leases of a mover's tasks once a third of a lease has passed.
 
     Leases are timed on this process's monotonic clock, from before the call that granted them was sent: so a
-    lease is over here no later than in the store.
+    lease is over here no later than in the store, and a job that has not begun by then is not begun.
     """
 
     def __init__(self, mover: Mover, backend: Backend, lease: float) -> None:
@@ -44,38 +45,31 @@ class Keeper:
     def step(self) -> None:
         """Extend what is due, in one call for each queue (of up to 1,000)."""
         now = perf_counter()
-        for lane in list(self._mover.lanes):
-            tasks = [task for task in list(lane.held.values()) if not (task.abandoned or task.lost)]
-            due = [task for task in tasks if now - task.leased >= self._lease / 3]
+        for lane in self._mover.lanes:
+            tasks = [task for task in list(lane.held) if not (task.abandoned or task.lost)]
+            due = [task for task in tasks if task.until - now <= self._lease * 2 / 3]
             for start in range(0, len(due), _BATCH):
                 self._extend(lane, due[start : start + _BATCH])
 
     def _extend(self, lane: Lane, tasks: list[Task]) -> None:
         sent = perf_counter()
         try:
-            answers = self._backend.extend(
-                lane.name, [task.claim.hold for task in tasks], round(self._lease * 1_000_000)
-            )
+            holds = [task.claim.hold for task in tasks]
+            answers = self._backend.extend(lane.name, holds, round(self._lease * 1_000_000))
         except QueueClosed:
             self._stop.set()
         except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the next round tries again
             if not isinstance(error, BackendError):
                 _log.error("an unforeseen error of the backend", exc_info=error)
-            self._drop_over([task for task in tasks if task.began == 0.0])
         else:
-            for task, answer in zip(tasks, answers, strict=True):
-                if answer is Answer.HELD:
-                    task.leased = sent
-            self._tell_lost(lane, [task for task, answer in zip(tasks, answers, strict=True) if answer is Answer.LOST])
+            self._note(lane, dict(zip(tasks, answers, strict=False)), sent)
 
-    def _drop_over(self, tasks: list[Task]) -> None:
-        """A job that has not begun, and whose lease is over as far as we know, is not begun here."""
-        now = perf_counter()
-        for task in tasks:
-            task.lost = now >= task.leased + self._lease
-
-    def _tell_lost(self, lane: Lane, tasks: list[Task]) -> None:
-        lost = [task for task in tasks if not task.ended]  # of one that has ended its settlement tells
+    def _note(self, lane: Lane, answers: dict[Task, Answer], sent: float) -> None:
+        """What the store said of each; of one that has ended its settlement will tell. BUSY is asked again."""
+        lost = [task for task, answer in answers.items() if answer is Answer.LOST and not task.ended]
+        for task, answer in answers.items():
+            if answer is Answer.HELD:
+                task.until = sent + self._lease
         for task in lost:
             task.lost = True
         events = [

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 import math
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from itertools import dropwhile
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,8 +20,18 @@ import msgspec
 
 from jobcore import backend as store
 from jobcore.backend import Claim, Fail, Outcome, Return, State, Succeed
-from jobcore.codec import JobType, Undecodable
-from jobcore.job import ExceptionBehavior, Failure, JobContext, Policy, Retry, Seconds, Success, seconds
+from jobcore.codec import Undecodable
+from jobcore.job import (
+    ExceptionBehavior,
+    Failure,
+    JobContext,
+    Policy,
+    Retry,
+    Seconds,
+    Success,
+    check_seconds,
+    seconds,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -28,6 +39,9 @@ if TYPE_CHECKING:
     from jobcore.backend import Keep
 
 _RESULTS: Final = (Success, Retry, Failure)
+
+CENTURY: Final = 100 * 366 * 86400.0
+"""Seconds: no retry is later than that, so that its time is one that every store can hold."""
 
 
 class Setting(Protocol):
@@ -52,7 +66,6 @@ class Setting(Protocol):
     def logger(self) -> logging.Logger:
         """The queue's logger."""
         ...
-
 
     @property
     def begun(self) -> Callable[[Task], None] | None:
@@ -114,25 +127,33 @@ NOTHING: Final = msgspec.Raw(b"")
 
 
 class Task:
-    """One claimed job on its way through a worker. Times are seconds of `time.perf_counter`."""
+    """One claimed job on its way through a worker. Times are seconds of `time.perf_counter`.
+
+    Args:
+        setting: what it has in common with others of its queue.
+        claim: the job as the store gave it.
+        type: what decodes and runs it.
+        args: what it is decoded from.
+        until: when its lease is over, unless it is extended.
+    """
 
     __slots__ = (
-        "abandoned", "args", "began", "cancelled", "claim", "claimed", "ended", "expired", "leased", "lost",
-        "outcome", "repeated", "setting", "type",
+        "abandoned", "args", "began", "cancelled", "claim", "claimed", "ended", "expired", "lost",
+        "outcome", "repeated", "setting", "type", "until",
     )  # fmt: skip
 
-    def __init__(self, setting: Setting, claim: Claim, type: Runnable, args: msgspec.Raw, claimed: float) -> None:
+    def __init__(self, setting: Setting, claim: Claim, type: Runnable, args: msgspec.Raw, until: float) -> None:
         self.setting = setting
         self.claim = claim
         self.type = type
         self.args = args
-        self.claimed = claimed
-        self.leased = claimed  # when the call that last granted the lease was sent
+        self.until = until
+        self.claimed = perf_counter()
         self.began = 0.0
         self.ended = 0.0
         self.outcome: Outcome | None = None
         self.expired = False  # its timeout fired
-        self.cancelled = False  # the worker took it back while it ran
+        self.cancelled = False  # the worker takes it back
         self.abandoned = False  # ran on past timeout and grace: its lease is let go
         self.lost = False  # the store says that the token is not current
         self.repeated = False  # a call that settles it was sent, and no answer came
@@ -144,7 +165,7 @@ class Task:
             state=self.setting.state,
             id=claim.id,
             queue=self.setting.name,
-            name=self.type.name,
+            name=self.type.name or "",  # which a job that runs has
             attempt=claim.attempt,
             max_attempts=self.type.policy.max_attempts,
             lost=claim.lost,
@@ -173,7 +194,7 @@ def call(task: Task) -> Any:
         What it returned, perhaps an awaitable, or `Raised`, or an outcome if there was nothing to run.
     """
     task.began = perf_counter()
-    if task.lost:  # its lease is over: who has it now will run it
+    if task.lost or task.began >= task.until:  # its lease is over: who has it now, or next, will run it
         task.cancelled = True
         return Return()
     if task.setting.begun is not None:
@@ -182,6 +203,8 @@ def call(task: Task) -> Any:
         job = task.type.decode(task.args)
     except Undecodable as error:
         return Fail(State.BROKEN, error.reason)
+    except BaseException as error:  # noqa: BLE001 -- a validator of the user's may raise anything
+        return Fail(State.BROKEN, _described(error))
     try:
         return contextvars.copy_context().run(task.type.call, job, task.setting.state, task.context)
     except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
@@ -192,27 +215,32 @@ async def finish(task: Task, answer: Awaitable[Any]) -> Any:
     """Await what a job returned, for as long as its timeout allows; returns as `call` does."""
     timeout = task.type.policy.timeout
     left = None if timeout is None else max(0.0, task.began + seconds(timeout) - perf_counter())
+    limit = asyncio.timeout(left)
     result: Any
     try:
-        async with asyncio.timeout(left) as limit:
+        async with limit:
             result = await answer
-    except asyncio.CancelledError as error:
-        result = Return() if task.cancelled else Raised(error)
     except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
         result = Raised(error)
-    task.expired = limit.expired()
+    task.expired = task.expired or limit.expired()
     return result
 
 
 def conclude(task: Task, ended: Any) -> None:
-    """Give a task its outcome: what follows from how its run ended."""
+    """Give a task its outcome: what follows from how its run ended. Raises nothing."""
     task.ended = perf_counter()
-    if isinstance(ended, Return) and task.cancelled:
-        task.outcome = ended
-    elif task.expired:
-        task.outcome = timed_out(task)
-    else:
-        task.outcome = interpret(ended, task.type.policy, task.claim.attempt, encode=task.setting.keep.succeeded > 0)
+    try:
+        task.outcome = _outcome(task, ended)
+    except BaseException as error:  # noqa: BLE001 -- of a result that has no sense, or whose methods fail
+        task.outcome = Fail(State.FAILED, f"it gave a {type(ended).__name__} that can't be used: {_described(error)}")
+
+
+def _outcome(task: Task, ended: Any) -> Outcome:
+    if task.expired:
+        return timed_out(task)
+    if task.cancelled and isinstance(ended, Return | Raised):  # what it raised came of being cancelled
+        return Return()
+    return interpret(ended, task.type.policy, task.claim.attempt, encode=task.setting.keep.succeeded > 0)
 
 
 def timed_out(task: Task) -> Outcome:
@@ -232,6 +260,9 @@ def interpret(ended: Any, policy: Policy, attempt: int, *, encode: bool = True) 
         policy: the policy of the job's type.
         attempt: the run's number, from 1.
         encode: whether a value is wanted.
+
+    Raises:
+        InvalidArgument: the delay of a `Retry` is none.
     """
     match ended:
         case None:
@@ -239,9 +270,9 @@ def interpret(ended: Any, policy: Policy, attempt: int, *, encode: bool = True) 
         case Success(value):
             return Succeed(_json(value) if encode and value is not None else None)
         case Retry(message, delay):
-            return _again(policy, attempt, message, State.FAILED, delay)
+            return _again(policy, attempt, str(message), State.FAILED, delay)
         case Failure(message):
-            return Fail(State.FAILED, message)
+            return Fail(State.FAILED, str(message))
         case Raised(error) if _behavior(policy, error) is ExceptionBehavior.RETRY:
             return _again(policy, attempt, _described(error), State.FAILED)
         case Raised(error):
@@ -257,10 +288,10 @@ def interpret(ended: Any, policy: Policy, attempt: int, *, encode: bool = True) 
 
 def _again(policy: Policy, attempt: int, reason: str, otherwise: State, delay: Seconds | None = None) -> Outcome:
     """A retry while attempts are left, else a failure in the state `otherwise`."""
+    wait = policy.backoff(attempt) if delay is None else check_seconds("the delay of a Retry", delay)
     if policy.max_attempts is not None and attempt >= policy.max_attempts:
         return Fail(otherwise, reason)
-    wait = policy.backoff(attempt) if delay is None else seconds(delay)
-    return store.Retry(microseconds(wait), reason)
+    return store.Retry(microseconds(min(wait, CENTURY)), reason)
 
 
 def _behavior(policy: Policy, error: BaseException) -> ExceptionBehavior:
@@ -274,18 +305,28 @@ def _behavior(policy: Policy, error: BaseException) -> ExceptionBehavior:
 def _described(error: BaseException) -> str:
     """`ValueError: what`, then where: the frames below jobcore's own."""
     head = "".join(traceback.format_exception_only(error)).strip()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OWN]
+    frames = list(
+        dropwhile(lambda frame: Path(frame.filename).parent == _HERE, traceback.extract_tb(error.__traceback__))
+    )
     return "\n".join([head, *(line.rstrip() for line in traceback.format_list(frames[-8:]))])
 
 
-_OWN: Final = {__file__, inspect.getfile(JobType)}
+_HERE: Final = Path(__file__).parent
 
 
 def _json(value: Any) -> bytes:
+    """A value as JSON; one that is none is told by its repr, for the job is done all the same."""
     try:
         return msgspec.json.encode(value)
-    except Exception:  # noqa: BLE001 -- the job is done; a value that is no JSON is told by its repr
-        return msgspec.json.encode(repr(value))
+    except Exception:  # noqa: BLE001 -- whatever the encoder and the value's own methods raise
+        return msgspec.json.encode(_repr(value).encode(errors="replace").decode())
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 -- the value's own method
+        return f"<{type(value).__name__}>"
 
 
 def microseconds(duration: float) -> int:

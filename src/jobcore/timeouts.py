@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable
+from math import inf
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from jobcore.job import JobTimeout, seconds
 from jobcore.run import Raised, Task, call
@@ -14,27 +15,25 @@ from jobcore.run import Raised, Task, call
 if TYPE_CHECKING:
     from jobcore.job import Seconds
 
-_GLANCE: Final = 0.05
-"""Seconds between looks while something is timed: how late a timeout may fire."""
-
 
 class _Alarm:
     """The timeout of one run. `thread` is that of a sync job; an async one is cancelled by its loop."""
 
-    __slots__ = ("due", "guard", "over", "stuck", "task", "thread")
+    __slots__ = ("due", "guard", "over", "rang", "stuck", "task", "thread")
 
     def __init__(self, task: Task, due: float, thread: int | None) -> None:
         self.task = task
-        self.due = due
+        self.due = due  # when to look at it next: at its timeout, after its grace, never again
         self.thread = thread
         self.guard = threading.Lock()
         self.over = False
+        self.rang = False
         self.stuck = False
 
     def fire(self) -> None:
         """Raise `JobTimeout` in the job's thread, unless the run has ended."""
         with self.guard:
-            if self.thread is not None and not self.over and not self.task.expired:
+            if self.thread is not None and not self.over:
                 self.task.expired = True
                 _raise_in(self.thread, JobTimeout)
 
@@ -60,6 +59,7 @@ class Timeouts:
         self._alarms: dict[Task, _Alarm] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._look_at = inf
         self._closed = False
 
     @property
@@ -69,34 +69,30 @@ class Timeouts:
 
     def call(self, task: Task, timeout: Seconds) -> Any:
         """`run.call`, with `JobTimeout` raised in this thread once `timeout` is over."""
-        alarm = self.start(task, timeout, threading.get_ident())
+        alarm = _Alarm(task, perf_counter() + seconds(timeout), threading.get_ident())
         ended: Any = None
         try:
+            with alarm.guard:  # it does not fire before it can be caught
+                self._watch_over(alarm)
             ended = call(task)
             alarm.end()
-        except JobTimeout as late:  # it arrived when the job had just ended
+        except JobTimeout as late:  # it arrived when the job had just ended, or not begun
             alarm.end()
             ended = Raised(late) if ended is None else ended
         finally:
             self.stop(task)
         return ended
 
-    def start(self, task: Task, timeout: Seconds, thread: int | None = None) -> _Alarm:
-        """Watch a run that begins now; without `thread` only whether it gets stuck."""
-        alarm = _Alarm(task, perf_counter() + seconds(timeout), thread)
-        with self._changed:
-            self._alarms[task] = alarm
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="jobcore-timeouts", daemon=True)
-                self._thread.start()
-            elif len(self._alarms) == 1:
-                self._changed.notify()
-        return alarm
+    def start(self, task: Task, timeout: Seconds) -> None:
+        """Watch a run on the event loop, which begins now, for whether it gets stuck."""
+        self._watch_over(_Alarm(task, perf_counter() + seconds(timeout), None))
 
     def stop(self, task: Task) -> None:
         """The run has ended."""
         with self._changed:
-            self._alarms.pop(task, None)
+            alarm = self._alarms.pop(task, None)
+        if alarm is not None:
+            alarm.over = True
 
     def close(self) -> None:
         """End the thread."""
@@ -104,23 +100,39 @@ class Timeouts:
             self._closed = True
             self._changed.notify()
 
+    def _watch_over(self, alarm: _Alarm) -> None:
+        with self._changed:
+            self._alarms[alarm.task] = alarm
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="jobcore-timeouts", daemon=True)
+                self._thread.start()
+            if alarm.due < self._look_at:
+                self._look_at = alarm.due
+                self._changed.notify()
+
     def _watch(self) -> None:
         while True:
             with self._changed:
-                if not self._alarms:
-                    self._changed.wait_for(lambda: self._alarms or self._closed)
-                if self._closed:
-                    return
                 now = perf_counter()
                 due = [alarm for alarm in self._alarms.values() if alarm.due <= now]
             for alarm in due:
-                alarm.fire()
-                if not alarm.stuck and alarm.due + self._grace <= now:
-                    alarm.stuck = alarm.task.abandoned = True
-                    self._on_stuck(alarm.task)
+                self._ring(alarm)
             with self._changed:
-                nearest = min((alarm.due - now for alarm in self._alarms.values() if alarm.due > now), default=_GLANCE)
-                self._changed.wait(min(nearest, _GLANCE))
+                if self._closed:
+                    return
+                self._look_at = min((alarm.due for alarm in self._alarms.values()), default=inf)
+                self._changed.wait(min(self._look_at - perf_counter(), threading.TIMEOUT_MAX))
+
+    def _ring(self, alarm: _Alarm) -> None:
+        """The timeout of a run is over, or the grace after it as well."""
+        if not alarm.rang:
+            alarm.rang = True
+            alarm.due += self._grace
+            alarm.fire()
+        elif not alarm.over:
+            alarm.due = inf
+            alarm.stuck = alarm.task.abandoned = True
+            self._on_stuck(alarm.task)
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from time import perf_counter, time
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from jobcore.backend import Backend, InvalidArgument
-from jobcore.events import Event, Kind, Listener, LogListener, Teller
+from jobcore.events import Event, Kind, Listener, Teller, listeners_of
 from jobcore.hands import Hands
-from jobcore.job import Seconds, seconds
+from jobcore.job import DAY, Seconds, check_seconds, seconds
 from jobcore.leases import Keeper
-from jobcore.monitor import Monitor, new_holder
-from jobcore.mover import Lane, Mover, Shift
+from jobcore.lifespans import enter_lifespans
+from jobcore.loops import check_positive
+from jobcore.monitor import new_holder, watch
+from jobcore.mover import Mover
 from jobcore.queue import Queue
+from jobcore.recovery import Recovery
 from jobcore.run import Task
+from jobcore.shift import Lane, Shift
+
+_log: Final = logging.getLogger("jobcore")
 
 
 class Worker:
@@ -32,8 +39,8 @@ class Worker:
         limits: for a queue's name, how many of its jobs may run at once.
         lease: seconds after which a job whose worker is gone may be taken over; renewed while it runs.
         poll_interval: seconds between looks at a queue that nothing was heard of.
-        grace: seconds for which a stopping worker waits for running jobs, and for which a sync job may run
-            on past its timeout.
+        grace: seconds for which a stopping worker waits for running jobs, and for which a job may run on past
+            its timeout.
         monitor: whether to run a `Monitor` as well.
         on_event: listeners, each called with batches of `Event`, on a thread of their own.
         holder: a text unique to this process's start, under which the store knows what is held.
@@ -56,89 +63,49 @@ class Worker:
         holder: str | None = None,
         replaceable: bool = False,
     ) -> None:
-        limits = dict(limits or {})
-        self._check(queues, concurrency, limits, lease=lease, poll_interval=poll_interval, grace=grace)
-        self._queues = queues
-        self._lanes = [Lane(queue, queue.binding, limits.get(queue.name)) for queue in queues]
-        self._hands = Hands(concurrency, self._on_stuck, seconds(grace))
+        self._limits = dict(limits or {})
+        _check(queues, concurrency, self._limits)
+        self._queues = [(queue, queue.binding) for queue in queues]  # as they are now: `using` may end meanwhile
+        self._concurrency = concurrency
         self._shift = Shift(
-            hands=self._hands,
             holder=holder or new_holder(),
-            lease=seconds(lease),
-            poll_interval=seconds(poll_interval),
-            grace=seconds(grace),
+            lease=check_positive("lease", lease),
+            poll_interval=check_positive("poll_interval", poll_interval),
+            grace=check_seconds("grace", grace),
         )
-        self._on_event = (on_event,) if callable(on_event) else tuple(on_event)
+        self._listeners = listeners_of(queues, on_event)
         self._monitors = monitor
         self._replaceable = replaceable
         self._resources: ExitStack | None = None
         self._running = False
         self._ended: Future[None] = Future()
 
-    @staticmethod
-    def _check(
-        queues: Sequence[Queue[Any]], concurrency: int, limits: Mapping[str, int], **durations: Seconds
-    ) -> None:
-        if not queues:
-            raise InvalidArgument("a worker needs at least one queue")
-        names = [queue.name for queue in queues]
-        if len(set(names)) < len(names):
-            raise InvalidArgument(f"a worker takes each queue once, not {', '.join(names)}")
-        if concurrency < 1:
-            raise InvalidArgument(f"concurrency is at least 1, not {concurrency!r}")
-        for name, limit in limits.items():
-            if name not in names or limit < 1:
-                raise InvalidArgument(f"limits has {name}={limit!r}: a limit is at least 1, for one of {names}")
-        for what, duration in durations.items():
-            if seconds(duration) < 0 or (what != "grace" and not seconds(duration)):
-                raise InvalidArgument(f"{what} is a positive duration, not {duration!r}")
-
     # -- running
 
     def run(self, *, until_empty: bool = False) -> None:
-        """Run jobs until stopped; blocks.
+        """Run jobs until stopped; blocks. After `stop()` it returns at once, without running anything.
 
         In the main thread SIGTERM and SIGINT stop it: the first as `stop()` does, the second at once.
 
         Args:
             until_empty: return when a claim of each queue gave nothing and nothing runs here.
         """
-        self._shift.until_empty = until_empty
-        self._running = True
-        self._enter()
-        try:
-            with self._signals(), self._monitor():
-                self._move()
-        finally:
-            self._running = False
-            self._leave()
-
-    def _move(self) -> None:
-        first, *others = self._shift.movers
-        threads = [threading.Thread(target=mover.run, name="jobcore-mover", daemon=True) for mover in others]
-        for thread in threads:
-            thread.start()
-        first.run()
-        for thread in threads:
-            thread.join()
+        with self._open() as usable:
+            if usable:
+                with self._signals():
+                    self._move(until_empty=until_empty)
 
     def step(self) -> int:
         """Claim once from each queue, run what came to its end, settle it; returns how many jobs ran.
 
-        Never waits for jobs. The lifespan is entered by the first step and left by `stop()`.
+        Never waits for jobs. The lifespan is entered by the first step and left by `stop()`, after which it
+        returns 0.
 
         Raises:
             BackendError: the store did not answer as it should.
         """
-        self._enter()
-        given = 0
-        for mover in self._shift.movers:
-            mover.settle(at_once=True)
-            for lane in mover.lanes:
-                given += mover.claim_from(lane, lane.limit or self._hands.count)
-        for mover in self._shift.movers:
-            mover.finish()
-        return given
+        with self._open(keep=True) as usable:
+            return self._step() if usable else 0
 
     def stop(self, *, now: bool = False) -> None:
         """Claim no more, give back what has not begun, and wait for the rest: for up to `grace`, or not (`now`).
@@ -153,8 +120,9 @@ class Worker:
     def __enter__(self) -> Self:
         """Run in a thread of its own; returns once the lifespan has been entered."""
         entered: Future[None] = Future()
-        self._running = True
-        threading.Thread(target=self._run_in_thread, args=(entered,), name="jobcore-worker", daemon=True).start()
+        self._ended = Future()
+        thread = threading.Thread(target=self._run_in_thread, args=(entered,), name="jobcore-worker", daemon=True)
+        thread.start()
         entered.result()
         return self
 
@@ -167,7 +135,11 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         """As `with`, without blocking the event loop."""
-        return await asyncio.to_thread(self.__enter__)
+        try:
+            return await asyncio.to_thread(self.__enter__)
+        except asyncio.CancelledError:
+            self.stop()  # whatever has been entered by then is left
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -175,35 +147,68 @@ class Worker:
         """Stop, and wait until it has stopped."""
         await asyncio.to_thread(self.__exit__, kind, error, trace)
 
-    # -- what runs along with it
-
     def _run_in_thread(self, entered: Future[None]) -> None:
         try:
-            self._enter()
-        except BaseException as error:  # noqa: BLE001 -- it is raised where the worker was started
-            entered.set_exception(error)
-            return
-        entered.set_result(None)
-        try:
-            self.run()
-        except BaseException as error:  # noqa: BLE001 -- it is raised where the worker is left
-            self._ended.set_exception(error)
+            with self._open() as usable:
+                entered.set_result(None)
+                if usable:
+                    self._move()
+        except BaseException as error:  # noqa: BLE001 -- it is raised where the worker was started, or is left
+            (self._ended if entered.done() else entered).set_exception(error)
         else:
             self._ended.set_result(None)
 
+    def _move(self, *, until_empty: bool = False) -> None:
+        """Run the movers, the first of them here, until they are over."""
+        self._shift.until_empty = until_empty
+        with self._monitor():
+            first, *others = self._shift.movers
+            threads = [threading.Thread(target=mover.run, name="jobcore-mover", daemon=True) for mover in others]
+            for thread in threads:
+                thread.start()
+            first.run()
+            for thread in threads:
+                thread.join()
+
+    def _step(self) -> int:
+        given = 0
+        try:
+            for mover in self._shift.movers:
+                mover.settle()
+                for lane in mover.lanes:
+                    given += mover.claim_from(lane, lane.limit or self._concurrency)
+        finally:
+            for mover in self._shift.movers:
+                mover.finish()
+        return given
+
+    # -- what runs along with it
+
+    @contextmanager
+    def _open(self, *, keep: bool = False) -> Iterator[bool]:
+        """Have everything ready, unless the worker was stopped; leave it again, or `keep` it until it is."""
+        self._running = True
+        try:
+            if self._resources is None and not self._shift.stopping:
+                self._enter()
+            yield self._resources is not None
+        finally:
+            self._running = False
+            if self._shift.stopping or not keep:
+                self._leave()
+
     def _enter(self) -> None:
-        """Open the backends, enter the lifespans, and start what both `run` and `step` need."""
-        if self._resources is not None:
-            return
+        """Open the backends, enter the lifespans, and start what keeps leases."""
         shift = self._shift
+        lanes = [Lane(queue, binding, self._limits.get(queue.name)) for queue, binding in self._queues]
         with ExitStack() as stack:
-            shift.movers = [Mover(shift, backend, lanes) for backend, lanes in self._by_backend()]
-            stack.callback(self._hands.close)
-            shift.teller = self._new_teller()
+            shift.hands = Hands(self._concurrency, self._on_stuck, shift.grace)
+            stack.callback(shift.hands.close)
+            shift.begin([Mover(shift, backend, its) for backend, its in _by_backend(lanes)], Teller(self._listeners))
             stack.callback(shift.teller.close)
-            if any(lane.binding.lifespan for lane in self._lanes):
-                leave = self._hands.loop.wait(_enter_lifespans(self._lanes))
-                stack.callback(lambda: self._hands.loop.wait(leave()))
+            self._tell_begun(lanes)
+            if any(lane.binding.lifespan for lane in lanes):
+                stack.callback(enter_lifespans(lanes, shift.hands.loop))
             for mover in shift.movers:
                 keeper = Keeper(mover, mover.backend, shift.lease)
                 keeper.start()
@@ -215,33 +220,32 @@ class Worker:
         if resources is not None:
             resources.close()
 
-    def _by_backend(self) -> list[tuple[Backend, list[Lane]]]:
-        found: dict[int, tuple[Backend, list[Lane]]] = {}
-        for lane in self._lanes:
-            backend = lane.binding.backend
-            found.setdefault(id(backend), (backend, []))[1].append(lane)
-        return list(found.values())
-
-    def _new_teller(self) -> Teller:
-        """Events for whoever listens; `started` only if somebody wants routine."""
-        log = LogListener({queue.name: queue.logger for queue in self._queues})
-        listeners = [*self._on_event, *(_only(queue.name, each) for queue in self._queues for each in queue.listeners)]
-        for lane in self._lanes:
-            lane.begun = lane.mover.begun if lane.mover is not None and (listeners or log.wants()) else None
-        return Teller([log, *listeners])
+    def _tell_begun(self, lanes: Sequence[Lane]) -> None:
+        """Have `started` told only if somebody wants routine."""
+        _, *others = self._listeners
+        if others or any(lane.logger.isEnabledFor(logging.DEBUG) for lane in lanes):
+            for lane in lanes:
+                lane.begun = lane.mover.begun if lane.mover is not None else None
 
     @contextmanager
     def _monitor(self) -> Iterator[None]:
-        """Run a monitor meanwhile, unless told not to."""
+        """Run what a monitor does meanwhile, unless told not to."""
         if not self._monitors:
             yield
             return
-        monitor = Monitor(*self._queues, lease=self._shift.lease, on_event=self._on_event)
-        threading.Thread(target=monitor.run, name="jobcore-monitor", daemon=True).start()
+        shift, stop = self._shift, threading.Event()
+        recoveries = [
+            Recovery(queue, binding, holder=shift.holder, lease=shift.lease, abandon_after=DAY, heal=True)
+            for queue, binding in self._queues
+        ]
+        for recovery in recoveries:
+            recovery.teller = shift.teller
+        arguments = recoveries, shift.lease / 10, stop
+        threading.Thread(target=watch, args=arguments, name="jobcore-monitor", daemon=True).start()
         try:
             yield
         finally:
-            monitor.stop()
+            stop.set()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -250,7 +254,7 @@ class Worker:
             yield
             return
 
-        def stop(number: int, frame: FrameType | None) -> None:
+        def stop(_number: int, _frame: FrameType | None) -> None:
             self.stop(now=self._shift.stopping)
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -271,48 +275,22 @@ class Worker:
             self._shift.stop()
 
 
-async def _enter_lifespans(lanes: Sequence[Lane]) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Enter the lanes' lifespans, in order, in one task that lives until the returned function is called.
-
-    One task enters and leaves, as cancel scopes and task groups demand.
-    """
-    entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    leaving = asyncio.Event()
-
-    async def live() -> None:
-        try:
-            async with AsyncExitStack() as stack:
-                for lane in lanes:
-                    if lane.binding.lifespan is not None:
-                        manager = lane.binding.lifespan()
-                        lane.state = (
-                            await stack.enter_async_context(manager)
-                            if isinstance(manager, AbstractAsyncContextManager)
-                            else stack.enter_context(manager)
-                        )
-                entered.set_result(None)
-                await leaving.wait()
-        except BaseException as error:
-            if entered.done():
-                raise
-            entered.set_exception(error)
-
-    life = asyncio.create_task(live())
-
-    async def leave() -> None:
-        leaving.set()
-        await life
-
-    await entered
-    return leave
+def _check(queues: Sequence[Queue[Any]], concurrency: int, limits: Mapping[str, int]) -> None:
+    if not queues:
+        raise InvalidArgument("a worker needs at least one queue")
+    names = [queue.name for queue in queues]
+    if len(set(names)) < len(names):
+        raise InvalidArgument(f"a worker takes each queue once, not {', '.join(names)}")
+    if type(concurrency) is not int or concurrency < 1:
+        raise InvalidArgument(f"concurrency is a whole number from 1 on, not {concurrency!r}")
+    for name, limit in limits.items():
+        if name not in names or type(limit) is not int or limit < 1:
+            raise InvalidArgument(f"limits has {name}={limit!r}: a limit is at least 1, for one of {names}")
 
 
-def _only(queue: str, listener: Listener) -> Listener:
-    """A listener that hears of one queue alone."""
-
-    def hear(events: Sequence[Event]) -> None:
-        heard = [event for event in events if event.queue == queue]
-        if heard:
-            listener(heard)
-
-    return hear
+def _by_backend(lanes: Sequence[Lane]) -> list[tuple[Backend, list[Lane]]]:
+    found: dict[int, tuple[Backend, list[Lane]]] = {}
+    for lane in lanes:
+        backend = lane.binding.backend
+        found.setdefault(id(backend), (backend, []))[1].append(lane)
+    return list(found.values())

@@ -1,0 +1,50 @@
+"""A store that is away: how long to wait before it is asked again, and who is told."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from time import perf_counter, time
+from typing import Final
+
+from jobcore.backend import BackendError
+from jobcore.events import Event, Kind, Teller
+
+_FIRST_SECONDS: Final = 0.1
+_MOST_SECONDS: Final = 5.0
+
+_log: Final = logging.getLogger("jobcore")
+
+
+class Outage:
+    """Whether a store answers: after each failure in a row it is left alone for longer, up to 5 s.
+
+    Args:
+        teller: what AWAY and BACK are told to.
+        queues: gives the names of those that are concerned.
+    """
+
+    def __init__(self, teller: Callable[[], Teller], queues: Sequence[str]) -> None:
+        self.retry_at = 0.0
+        self._teller = teller
+        self._queues = queues
+        self._failures = 0
+
+    def failed(self, error: Exception) -> None:
+        """A call failed."""
+        wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self._failures, 10))
+        self._failures += 1
+        self.retry_at = perf_counter() + wait * random.uniform(0.5, 1)  # noqa: S311 -- spreads retries, hides nothing
+        if not isinstance(error, BackendError):
+            _log.error("an unforeseen error of the backend", exc_info=error)
+        self._tell(Kind.AWAY, f"{type(error).__name__}: {error}")
+
+    def worked(self) -> None:
+        """A call was answered."""
+        if self._failures:
+            self._failures = 0
+            self._tell(Kind.BACK)
+
+    def _tell(self, kind: Kind, reason: str = "") -> None:
+        self._teller().tell([Event(kind, queue, at=time(), reason=reason) for queue in self._queues])

@@ -1,0 +1,142 @@
+"""Settling: what has finished goes to the store in groups, one call for each queue."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from math import exp
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Final
+
+from jobcore.backend import Answer, Backend, Fail, Hold, Outcome, Refused, Retry, Return, State, Unavailable
+from jobcore.events import Event, Kind
+
+if TYPE_CHECKING:
+    from jobcore.outage import Outage
+    from jobcore.run import Task
+    from jobcore.shift import Lane, Shift
+
+SETTLE_SECONDS: Final = 0.003
+SETTLE_JOBS: Final = 1000
+"""A finished job waits so long for company, and a batch is so large at the most."""
+
+_PACE_SECONDS: Final = 0.1
+
+
+class Settler:
+    """Settles a mover's tasks. Those that can't be settled now are kept, and tried again.
+
+    Args:
+        shift: what it shares with the rest of the worker.
+        backend: where the jobs are.
+        outage: told of each call that is answered.
+        settled: called with the tasks of each batch that the store has answered.
+    """
+
+    def __init__(self, shift: Shift, backend: Backend, outage: Outage, settled: Callable[[list[Task]], None]) -> None:
+        self.finished: deque[Task] = deque()  # hands append to it
+        self.pace = 0.0  # tasks finished a second, over the last tenth of one
+        self._shift = shift
+        self._backend = backend
+        self._outage = outage
+        self._settled = settled
+        self._unsettled: list[Task] = []
+        self._paced_at = perf_counter()
+
+    def __len__(self) -> int:
+        """How many tasks have their outcome and are not settled."""
+        return len(self.finished) + len(self._unsettled)
+
+    def is_due(self, *, alone: bool) -> bool:
+        """Whether enough has finished, or has waited long enough; `alone`: nothing else can finish soon."""
+        if self._unsettled or not self.finished:
+            return bool(self._unsettled)
+        ripe = alone or self._shift.stopping or len(self.finished) >= SETTLE_JOBS
+        return ripe or perf_counter() - self.finished[0].ended >= SETTLE_SECONDS
+
+    def settle(self, lanes: Iterable[Lane]) -> None:
+        """Settle up to `SETTLE_JOBS`.
+
+        Raises:
+            BackendError: the store did not answer as it should; what it did not take is kept.
+        """
+        before = len(self._unsettled)
+        while self.finished and len(self._unsettled) < SETTLE_JOBS:
+            self._unsettled.append(self.finished.popleft())
+        self._measure(len(self._unsettled) - before)
+        for lane in lanes:
+            batch = [task for task in self._unsettled if task.setting is lane]
+            if batch:
+                self._settle(lane, batch)
+
+    def _settle(self, lane: Lane, batch: list[Task]) -> None:
+        settlements: list[tuple[Hold, Outcome]] = [
+            (task.claim.hold, task.outcome) for task in batch if task.outcome is not None
+        ]
+        try:
+            answers = self._backend.settle(lane.name, settlements, lane.keep)
+        except (Unavailable, Refused):
+            raise  # not carried out
+        except Exception:
+            for task in batch:
+                task.repeated = True
+            raise
+        self._outage.worked()
+        self._unsettled = [task for task in self._unsettled if task.setting is not lane]
+        lane.held.difference_update(batch)
+        self._settled(batch)
+        self._tell(lane, batch, answers)
+
+    def _tell(self, lane: Lane, batch: list[Task], answers: list[Answer]) -> None:
+        if self._shift.teller:
+            at = time()
+            told = (settled_event(lane.name, task, answer, at) for task, answer in zip(batch, answers, strict=True))
+            self._shift.teller.tell([event for event in told if event is not None])
+
+    def _measure(self, number: int) -> None:
+        now = perf_counter()
+        passed = max(now - self._paced_at, 1e-6)
+        self.pace += (number / passed - self.pace) * (1 - exp(-passed / _PACE_SECONDS))
+        self._paced_at = now
+
+
+def give_back(task: Task) -> None:
+    """Have a task that has not begun returned to its queue."""
+    task.outcome = Return()
+    task.began = task.ended = perf_counter()
+    task.setting.finished(task)
+
+
+_KINDS: Final[dict[State, Kind]] = {
+    State.FAILED: Kind.FAILED,
+    State.TIMED_OUT: Kind.TIMED_OUT,
+    State.BROKEN: Kind.BROKEN,
+}
+
+
+def settled_event(queue: str, task: Task, answer: Answer, at: float) -> Event | None:
+    """The event that a settlement's answer amounts to; None where it was told before."""
+    claim, outcome, reason = task.claim, task.outcome, ""
+    match outcome:
+        case _ if answer is Answer.LOST and task.lost:
+            return None
+        case _ if answer is Answer.LOST:
+            kind = Kind.UNPROVEN if task.repeated else Kind.REFUSED
+            reason = "its token was no longer current"
+        case Return():
+            kind = Kind.RETURNED
+        case Retry():
+            kind, reason = Kind.RETRIED, outcome.reason
+        case Fail():
+            kind, reason = _KINDS[outcome.state], outcome.reason
+        case _:
+            kind = Kind.SUCCEEDED
+    took = None if kind is Kind.RETURNED else task.ended - task.began
+    return Event(kind, queue, claim.id, task.type.name, at, claim.attempt, claim.lost, took, reason)
+
+
+def started_event(task: Task) -> Event:
+    """The event that a task has begun."""
+    claim, queue, name = task.claim, task.setting.name, task.type.name
+    at = time() - (perf_counter() - task.began)
+    return Event(Kind.STARTED, queue, claim.id, name, at, claim.attempt, claim.lost)

@@ -1,0 +1,82 @@
+"""Waiting: a bell that wakes a mover, and a thread that waits in the store for it."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from jobcore.backend import QueueClosed
+
+if TYPE_CHECKING:
+    from jobcore.backend import Wakes
+
+_WAIT_SECONDS: Final = 1.0
+
+
+class Bell:
+    """Wakes one sleeper. It may be rung from any thread, and from signal handlers."""
+
+    def __init__(self) -> None:
+        self._rung: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        """End the sleep under way, or the next one."""
+        self._rung.put(None)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until rung, or for so long."""
+        if seconds > 0:
+            with suppress(Empty):
+                self._rung.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+        while not self._rung.empty():
+            self._rung.get()
+
+
+class Waiter:
+    """Blocks in the store, on a thread of its own, while its mover has nothing to do.
+
+    Args:
+        backend: what it waits in.
+        found: called with the queues in which jobs may be ready.
+    """
+
+    def __init__(self, backend: Wakes, found: Callable[[Collection[str]], None]) -> None:
+        self._backend = backend
+        self._found = found
+        self._queues: Collection[str] = ()
+        self._wanted = threading.Event()
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin to wait for jobs whenever `want` asks for it."""
+        threading.Thread(target=self._run, name="jobcore-wait", daemon=True).start()
+
+    def want(self, queues: Collection[str]) -> None:
+        """The mover rests: wake it when a job may be ready in one of these queues."""
+        self._queues = queues
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Wait no more; a wait under way ends by itself within a second, and nobody waits for it."""
+        self._stopped.set()
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while self._wanted.wait() and not self._stopped.is_set():
+            try:
+                self._wait()
+            except QueueClosed:
+                return
+            except Exception:  # noqa: BLE001 -- the mover meets the same trouble, and tells of it
+                self._stopped.wait(random.uniform(0.5, 1))  # noqa: S311 -- spreads retries, hides nothing
+
+    def _wait(self) -> None:
+        queues = self._queues
+        found = self._backend.wait(queues, _WAIT_SECONDS)
+        if found and queues is self._queues:  # else the mover has worked meanwhile, and wants something else
+            self._wanted.clear()
+            self._found(found)

@@ -1,0 +1,112 @@
+"""What the tests of the loops share: a backend that fails on order, a store's clock, and waiting with a bound."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from jobcore.backends.memory import MemoryBackend
+
+from jobcore.backend import State, Unavailable, Uncertain
+from jobcore.events import Event, Kind
+from jobcore.queue import Queue
+from jobcore.worker import Worker
+
+BOUND = 20.0
+"""Seconds after which a test gives up waiting for what must happen."""
+
+
+def eventually(condition: Callable[[], object], *, within: float = BOUND) -> None:
+    """Wait until `condition` holds, and fail if it doesn't come to that."""
+    tick, deadline = threading.Event(), monotonic() + within
+    while not condition():
+        assert monotonic() < deadline, "it did not come to that"
+        tick.wait(0.001)
+
+
+def threads() -> list[str]:
+    """The names of jobcore's threads that live."""
+    return sorted(each.name for each in threading.enumerate() if each.name.startswith("jobcore"))
+
+
+@contextmanager
+def running(worker: Worker, **options: Any) -> Iterator[threading.Thread]:
+    """Run a worker on a thread; at the end stop it at once, and see that it ends."""
+    thread = threading.Thread(target=worker.run, kwargs=options, name="test-worker")
+    thread.start()
+    try:
+        yield thread
+    finally:
+        worker.stop(now=True)
+        thread.join(BOUND)
+        assert not thread.is_alive()
+
+
+class Told(list[Event]):
+    """A listener that keeps what it hears."""
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        self.extend(events)
+
+    def of(self, *kinds: Kind) -> list[Event]:
+        return [event for event in self if event.kind in kinds]
+
+    def kinds(self, id: str | None = None) -> list[Kind]:
+        return [event.kind for event in self if id is None or event.id == id]
+
+
+class Faulty:
+    """A memory backend whose calls are counted, and fail or lose their answers on order.
+
+    `fail("settle", error)` has the next settle not carried out; `lose("settle")` has it carried out, and its
+    answer lost. `away` has every call fail until it is set back.
+    """
+
+    def __init__(self, inner: MemoryBackend | None = None) -> None:
+        self.inner = inner or MemoryBackend()
+        self.calls: Counter[str] = Counter()
+        self.sent: list[tuple[str, tuple[Any, ...]]] = []
+        self.away = False
+        self.after: Callable[[str], None] = lambda verb: None
+        self._orders: dict[str, deque[tuple[bool, Exception]]] = {}
+
+    def fail(self, verb: str, error: Exception | None = None, *, times: int = 1) -> None:
+        self._order(verb, times, done=False, error=error or Unavailable("cut off"))
+
+    def lose(self, verb: str, *, times: int = 1) -> None:
+        self._order(verb, times, done=True, error=Uncertain("no answer came"))
+
+    def _order(self, verb: str, times: int, *, done: bool, error: Exception) -> None:
+        self._orders.setdefault(verb, deque()).extend([(done, error)] * times)
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        return lambda *args, **named: self._call(verb, args, named)
+
+    def wait(self, queues: Collection[str], timeout: float) -> set[str]:
+        if self.away:
+            raise Unavailable("away")
+        self.calls["wait"] += 1
+        return self.inner.wait(queues, timeout)
+
+    def _call(self, verb: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        self.calls[verb] += 1
+        self.sent.append((verb, args))
+        if self.away:
+            raise Unavailable("away")
+        orders = self._orders.get(verb)
+        done, error = orders.popleft() if orders else (True, None)
+        answer = getattr(self.inner, verb)(*args, **named) if done else None
+        if error is not None:
+            raise error
+        self.after(verb)
+        return answer
+
+
+def states(queue: Queue[Any]) -> dict[str, int]:
+    """How many jobs there are in each state that has any."""
+    counts = queue.counts()
+    return {str(state): number for state in State if (number := getattr(counts, state))}
