@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
 
-from jobcore.backend import BackendError
+from jobcore.cli.child import Child
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.signals import on_stop_signals
-from jobcore.monitor import new_holder
 
 AT_ONCE: Final = 5.0
 """A process that lived for fewer seconds died at once: if that goes on, its successors wait."""
 
 LONGEST_PAUSE: Final = 30.0
-RECOVERY_SECONDS: Final = 5.0
+SALVAGE_SECONDS: Final = 5.0
 """How long a parent that leaves tries to bring back what its dead held."""
 
 _log: Final = logging.getLogger("jobcore.processes")
@@ -30,54 +27,6 @@ _log: Final = logging.getLogger("jobcore.processes")
 def pause(deaths: int) -> float:
     """Seconds before a process is started again, after so many deaths at once in a row."""
     return 0.0 if deaths < 2 else min(LONGEST_PAUSE, 0.25 * 2.0 ** min(deaths, 10))
-
-
-class Child:
-    """A worker process of its own session group, started afresh (not forked).
-
-    Its parent holds the other end of a pipe: when that ends, the child knows that its parent is gone.
-
-    Args:
-        command: what to run; `--holder` and `--lifeline` are added.
-        environment: of the process.
-        ended: called with the exit code, on a thread of its own.
-    """
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], ended: Callable[[int], object]) -> None:
-        self.holder = new_holder()
-        self._ended = ended
-        self._started = monotonic()
-        theirs, self._ours = os.pipe()
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter, and no shell
-                [*command, "--holder", self.holder, "--lifeline", str(theirs)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs],
-                process_group=0,  # a terminal's Ctrl-C reaches the parent alone, which passes it on: once, not twice
-                env=environment,
-            )
-        finally:
-            os.close(theirs)
-        threading.Thread(target=self._wait, name="jobcore-child", daemon=True).start()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was started."""
-        return monotonic() - self._started
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal; does nothing once it has ended."""
-        self._process.send_signal(number)
-
-    def _wait(self) -> None:
-        code = self._process.wait()
-        os.close(self._ours)
-        self._ended(code)
 
 
 class Place:
@@ -98,18 +47,18 @@ class Place:
         return dead
 
 
-class Recovery:
+class Salvage:
     """Brings back what dead processes held, one after another; a store that is away is tried again.
 
     Args:
-        recover: takes a holder that is known to be dead; raises BackendError.
+        recover: takes a holder that is known to be dead, and returns how many jobs it held.
     """
 
     def __init__(self, recover: Callable[[str], int]) -> None:
         self._recover = recover
         self._dead: SimpleQueue[str | None] = SimpleQueue()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobcore-recovery", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="jobcore-salvage", daemon=True)
         self._thread.start()
 
     def add(self, holder: str) -> None:
@@ -131,7 +80,7 @@ class Recovery:
         while not self._closed.wait(pause(tries)):
             try:
                 recovered = self._recover(holder)
-            except BackendError as error:
+            except Exception as error:  # noqa: BLE001 -- whatever a client library raises, it is tried again
                 tries += 1
                 _log.warning("the jobs of %s can't be brought back yet: %s", holder, error)
             else:
@@ -146,7 +95,7 @@ class Pool:
         count: how many.
         command: what a worker process is started with.
         environment: likewise.
-        recovery: is told of each holder that has died.
+        salvage: is told of each holder that has died.
         until_empty: a process that ends by itself is not replaced; one that is killed, or stuck, still is.
     """
 
@@ -155,13 +104,13 @@ class Pool:
         count: int,
         command: Sequence[str],
         environment: Mapping[str, str],
-        recovery: Recovery,
+        salvage: Salvage,
         *,
         until_empty: bool = False,
     ) -> None:
         self._command = command
         self._environment = environment
-        self._recovery = recovery
+        self._salvage = salvage
         self._until_empty = until_empty
         self._places = [Place() for _ in range(count)]
         self._news: SimpleQueue[tuple[Place, int] | None] = SimpleQueue()
@@ -177,7 +126,7 @@ class Pool:
             while any(place.child or place.due is not None for place in self._places):
                 self._fill()
                 self._await_news()
-        self._recovery.close(RECOVERY_SECONDS)
+        self._salvage.close(SALVAGE_SECONDS)
         return self._code
 
     def _fill(self) -> None:
@@ -214,7 +163,7 @@ class Pool:
     def _bury(self, place: Place, code: int) -> None:
         again = self._is_replaced(code)
         dead = place.vacate(code, again=again)
-        self._recovery.add(dead.holder)
+        self._salvage.add(dead.holder)
         if not again:
             self._code = max(self._code, code)
         level = logging.INFO if code == 0 else logging.ERROR

@@ -14,7 +14,7 @@ import typer
 
 from jobcore.cli import logs, options, secrets
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.processes import Pool, Recovery
+from jobcore.cli.processes import Pool, Salvage
 from jobcore.cli.signals import on_stop_signals
 from jobcore.cli.targets import open_queues
 from jobcore.events import Event, Kind
@@ -167,13 +167,16 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
 
 def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int) -> int:
     """Be the parent of worker processes; returns its exit code."""
-    environment = {**os.environ, URL_VARIABLE: secrets.given_url(settings.url) or ""}
+    for queue in queues:
+        queue.counts()  # a wrong URL, or a store that is not there, is told once and here, not by each child
+    url = secrets.given_url(settings.url)
+    environment = {**os.environ, **({URL_VARIABLE: url} if url else {})}
     command = [sys.executable, "-m", "jobcore", *settings.arguments()]
-    recovery = Recovery(Monitor(*queues, lease=settings.lease).recover)
+    salvage = Salvage(Monitor(*queues, lease=settings.lease).recover)
     with ExitStack() as stack:
         if settings.monitor:  # one for all
             _start(Monitor(*queues, lease=settings.lease), stack)
-        return Pool(processes, command, environment, recovery, until_empty=settings.until_empty).run()
+        return Pool(processes, command, environment, salvage, until_empty=settings.until_empty).run()
 
 
 def _start(watch: Monitor, stack: ExitStack) -> None:
