@@ -73,6 +73,13 @@ class Binding:
         if opened is not None:
             opened.close()
 
+    def release(self) -> None:
+        """Close, but leave a backend that was handed in to the workers that were made with it."""
+        if self._source is not None and _is_backend(self._source):
+            self._coalescer.close()
+        else:
+            self.close()
+
     def after_fork(self) -> None:
         """Forget, but keep alive, what is still the parent's."""
         self._parents.append((self._opened, self._coalescer))
@@ -104,7 +111,7 @@ def _open(source: Source) -> _Opened:
     return _Opened(backend, backend.close)
 
 
-def _is_backend(source: Backend | Callable[[], Backend]) -> TypeIs[Backend]:
+def _is_backend(source: object) -> TypeIs[Backend]:
     return hasattr(source, "push") and not isinstance(source, type)
 
 

@@ -176,7 +176,8 @@ class Queue(Operations, Generic[Q]):
     def using(self, backend: Source, *, state: Any = _UNSET, lifespan: Lifespan | None = _UNSET) -> Iterator[Self]:
         """Replace the backend, and the state if one is given, for the whole process; for tests.
 
-        Nests. Workers made inside keep it; forked processes inherit it. What it opened is closed at its end.
+        Nests. Workers made inside keep what they began with; forked processes inherit it. At its end what it opened
+        is closed, and a backend that it was given is not.
 
         Example:
             with queue.using("memory://", state=FakeMailer()):
@@ -192,7 +193,7 @@ class Queue(Operations, Generic[Q]):
             yield self
         finally:
             self._bindings.remove(binding)
-            binding.close()
+            binding.release()
 
     def close(self) -> None:
         """Free what this queue opened; any later verb raises QueueClosed. Closing twice is allowed."""
