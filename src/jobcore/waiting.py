@@ -66,7 +66,8 @@ class Waiter:
         self._wanted.set()
 
     def _run(self) -> None:
-        while self._wanted.wait() and not self._stopped.is_set():
+        while not self._stopped.is_set():
+            self._wanted.wait()
             try:
                 self._wait()
             except QueueClosed:
@@ -75,6 +76,8 @@ class Waiter:
                 self._stopped.wait(random.uniform(0.5, 1))  # noqa: S311 -- spreads retries, hides nothing
 
     def _wait(self) -> None:
+        if self._stopped.is_set():
+            return
         queues = self._queues
         found = self._backend.wait(queues, _WAIT_SECONDS)
         if found and queues is self._queues:  # else the mover has worked meanwhile, and wants something else
