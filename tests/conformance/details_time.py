@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobcore.backend import Fail, Push, Retry, Return, State, Succeed
+from jobcore.backend import Answer, Fail, Push, Retry, Return, State, Succeed
 from jobcore.conformance.client import Client
 
 
@@ -50,6 +50,14 @@ class Times:
         assert (one.entry("a").lease_until or 0) < claim.lease_until
         one.elapse(1)
         assert [claim.id for claim in two.reclaim()] == ["a"]
+
+    def test_a_lease_is_extended_at_its_very_end(self, one: Client, two: Client) -> None:
+        claim = one.take("a")
+        one.reach(claim.lease_until)
+        assert one.extend(claim.hold) == [Answer.HELD]
+        assert two.reclaim() == []
+        one.reach(one.entry("a").lease_until or 0)
+        assert one.settle(Succeed(), claim) == [Answer.DONE]
 
     def test_a_retry_is_placed_at_now_and_its_delay(self, one: Client) -> None:
         claim = one.take("a")

@@ -54,7 +54,7 @@ class Harness(ABC):
     @property
     def unit(self) -> float:
         """The seconds that the suite counts delays and leases in."""
-        return 1.0 if self.clock else 0.2
+        return 1.0 if self.clock else 0.1
 
     def advance(self, seconds: float) -> None:
         """Let time pass for the store."""

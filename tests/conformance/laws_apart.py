@@ -10,6 +10,9 @@ from jobcore.conformance.harness import Harness
 
 NEIGHBOURS = ["a", "A", "aa", "a.b", "a-b", "a_b", "a.", ".a", "x" * 200, "x" * 199 + "y"]
 
+LARGE = 9000
+"""More than the 8,000 values that a Lua stack holds."""
+
 
 class Law10Apart:
     """10. Queues don't touch each other, nor do two prefixes or schemas on one server."""
@@ -151,14 +154,17 @@ class Law11PerItem:
         assert one.entry("failed").reason == one.entry("retried").reason == stored
 
     def test_a_large_batch_is_one_batch(self, one: Client) -> None:
-        ids = [f"{n}" for n in range(5000)]
+        ids = [f"{n}" for n in range(LARGE)]
         assert all(pushed.created for pushed in one.push(*ids))
-        claims = one.claim(5000)
+        claims = one.claim(LARGE)
         assert [claim.id for claim in claims] == ids
-        assert one.extend(*[claim.hold for claim in claims]) == [Answer.HELD] * 5000
-        assert one.settle(Fail(), *claims, keep=Keep(failed=5000)) == [Answer.DONE] * 5000
-        assert one.redrive(*ids) == [Answer.DONE] * 5000
-        assert one.remove(*ids) == [Answer.DONE] * 5000
+        assert one.extend(*[claim.hold for claim in claims]) == [Answer.HELD] * LARGE
+        claims = one.reclaim(LARGE, of=one.holder)
+        assert len(claims) == len(one.backend.peek("q", State.RUNNING, LARGE).entries) == LARGE
+        assert one.settle(Fail(), *claims, keep=Keep(failed=LARGE)) == [Answer.DONE] * LARGE
+        assert one.redrive(*ids) == [Answer.DONE] * LARGE
+        assert [entry.id if entry else None for entry in one.backend.get("q", ids)] == ids
+        assert one.remove(*ids) == [Answer.DONE] * LARGE
         assert one.counts() == Counts()
 
 

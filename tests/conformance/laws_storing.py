@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 
 import pytest
 
-from jobcore.backend import FINISHED, Answer, Counts, Fail, Keep, Push, Pushed, Retry, Return, State, Succeed
+from jobcore.backend import FINISHED, Answer, Counts, Fail, Keep, Outcome, Push, Pushed, Retry, Return, State, Succeed
 from jobcore.conformance.client import ROOMY, Client
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.threads import together
@@ -64,6 +65,32 @@ class Law1Kept:
         assert two.counts().ready == 3000
         got = [claim.id for _ in range(30) for claim in two.claim(100)]
         assert got == ids
+
+    def test_all_verbs_at_once_lose_nothing(self, one: Client, two: Client) -> None:
+        ids = [f"{n}" for n in range(200)]
+        outcomes: list[Outcome] = [Succeed(), Retry(), Return(), Fail(), Fail(State.BROKEN)]
+
+        def produce(client: Client) -> None:
+            for first in range(0, 200, 10):
+                client.push(*ids[first : first + 10], priority=first % 3)
+
+        def work(client: Client, name: str) -> None:
+            chance = random.Random(name)
+            for _ in range(40):
+                holds = [claim.hold for claim in client.claim(7, holder=name)]
+                chance.shuffle(holds)
+                client.backend.extend("q", holds, client.units(10))
+                client.backend.settle("q", [(hold, chance.choice(outcomes)) for hold in holds], ROOMY)
+
+        def monitor(client: Client, name: str) -> None:
+            for first in range(20):
+                client.settle(Return(), *client.reclaim(5, of=name))
+                client.redrive(*ids[first::20])
+
+        workers = [partial(work, client, name) for client, name in ((one, "a"), (two, "b"), (two, "c"))]
+        together(partial(produce, one), partial(produce, two), *workers, partial(monitor, one, "c"))
+        assert sorted(id for state in State for id in one.ids(state)) == sorted(ids)
+        assert sum(getattr(two.counts(), state.value) for state in State) == len(ids)
 
 
 class Law2AtLeastOnce:
