@@ -349,7 +349,9 @@ fields = st.sampled_from(["to", "copies", "new"])
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.binary() | st.dictionaries(fields, plain).map(lambda args: msgspec.json.encode({"job": "Email", "args": args})))
+@given(
+    st.binary() | st.dictionaries(fields, plain).map(lambda args: msgspec.json.encode({"job": "Email", "args": args}))
+)
 def test_no_payload_raises_anything_else(payload: bytes) -> None:
     fresh, _ = registered(Email)
     try:
@@ -423,11 +425,22 @@ class Loose(Runs):
 
 @pytest.mark.parametrize(
     "value",
-    [(1, 2), {1, 2}, {1: 2}, math.nan, math.inf, datetime(2026, 1, 1, tzinfo=UTC), Decimal(1), b"x", Point(1), Colour.RED],
+    [
+        (1, 2),
+        {1, 2},
+        {1: 2},
+        math.nan,
+        math.inf,
+        datetime(2026, 1, 1, tzinfo=UTC),
+        Decimal(1),
+        b"x",
+        Point(1),
+        Colour.RED,
+    ],
     ids=repr,
 )
 def test_what_would_not_come_back_equal_is_not_encoded(value: object) -> None:
-    with pytest.raises(InvalidArgument, match="would not come back as it is: value=.* would be"):
+    with pytest.raises(InvalidArgument, match=r"would not come back as it is: value=.* would be"):
         registered(Loose)[1].encode(Loose(value))
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jobcore.backends.memory import MemoryBackend
 
 from jobcore import Job, Queue
 from jobcore.backend import Backend
-from jobcore.backends.memory import MemoryBackend
 from jobcore.events import Event
 
 # From 3.12 on, Python warns of forking a process that has threads: that is what is tested here.
@@ -33,7 +33,7 @@ def in_child(act: Callable[[], object]) -> int:
     if child == 0:
         try:
             act()
-        except BaseException as error:  # whatever it is, the child must not go on as a second test run
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, the child must not go on as a second test run
             sys.stderr.write(f"in the child: {error!r}\n")
             os._exit(1)
         os._exit(0)

@@ -90,12 +90,13 @@ def test_durations_are_seconds_or_timedeltas() -> None:
 
 
 def test_results_are_frozen_values() -> None:
-    assert Success(3) == Success(3) != Success()
+    assert Success(3) == Success(3)
+    assert Success(3) != Success()
     assert {Retry("busy", delay=3), Failure("no")} == {Failure("no"), Retry("busy", delay=3)}
     with pytest.raises(AttributeError):
         Retry().message = "other"  # type: ignore[misc]  # that it is refused is the point
 
 
 def test_errors_survive_pickling_with_what_they_tell() -> None:
-    error = pickle.loads(pickle.dumps(EnqueueUncertain("no answer", ["a", "b"])))
+    error = pickle.loads(pickle.dumps(EnqueueUncertain("no answer", ["a", "b"])))  # noqa: S301 -- our own bytes
     assert (str(error), error.ids) == ("no answer", ("a", "b"))

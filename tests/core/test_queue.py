@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from jobcore.backends.memory import MemoryBackend
 
 from jobcore import ExceptionBehavior, Job, LinearBackoff, Queue, State
 from jobcore.backend import Answer, Counts, Fail, Keep, Outcome, Push
-from jobcore.backends.memory import MemoryBackend
 from jobcore.debug import debugger, snapshot
 from jobcore.errors import ConfigurationError, InvalidArgument, QueueClosed
 from jobcore.events import Event, Kind
@@ -152,7 +152,7 @@ def test_what_does_not_decode_is_passed_over_and_seen_by_entries(queue: Queue[No
     queue.backend.push("numbers", [Push("bad", b"no job")])
     queue.enqueue(Number(1))
     assert queue.jobs() == [Number(1)]
-    assert [entry.id for entry in queue.entries("ready").entries][0] == "bad"
+    assert queue.entries("ready").entries[0].id == "bad"
 
 
 def test_find_gives_all_that_is_known(queue: Queue[None], clock: ManualClock) -> None:
@@ -179,7 +179,7 @@ def test_entries_come_in_pages(queue: Queue[None]) -> None:
 
 @pytest.mark.parametrize(("state", "limit"), [("late", 1), (None, 1), ("ready", 0), ("ready", -1), ("ready", "3")])
 def test_bad_states_and_limits_are_refused(queue: Queue[None], state: Any, limit: Any) -> None:
-    with pytest.raises(InvalidArgument, match="state|limit"):
+    with pytest.raises(InvalidArgument, match=r"state|limit"):
         queue.entries(state, limit)
 
 

@@ -155,7 +155,9 @@ def test_a_local_class_that_its_annotation_names_in_quotes_is_refused_with_advic
     class Tree(Runs):
         children: "list[Tree]"
 
-    with pytest.raises(RegistrationError, match=r"Tree.children .*define or import the name there, outside of functions"):
+    with pytest.raises(
+        RegistrationError, match=r"Tree.children .*define or import the name there, outside of functions"
+    ):
         Registry("q").add(Tree)
 
 
