@@ -71,6 +71,7 @@ class Waiter:
             try:
                 self._wait()
             except QueueClosed:
+                self._found(self._queues)  # the mover is to learn it as well
                 return
             except Exception:  # noqa: BLE001 -- the mover meets the same trouble, and tells of it
                 self._stopped.wait(random.uniform(0.5, 1))  # noqa: S311 -- spreads retries, hides nothing
