@@ -45,8 +45,9 @@ from jobcore.backend import (
     check_settle,
 )
 from jobcore.backends.redis import replies
+from jobcore.backends.redis.cluster import Cluster
 from jobcore.backends.redis.link import Connection, exchange
-from jobcore.backends.redis.routes import Cluster, Route, Single
+from jobcore.backends.redis.routes import Route, Single
 from jobcore.backends.redis.scripts import Request, command, packed, request
 from jobcore.backends.redis.waiting import PATIENCE, Waiting
 
@@ -178,7 +179,7 @@ class RedisBackend:
         self._route.close()
 
     def __repr__(self) -> str:
-        return f"RedisBackend({self._route!r}, prefix={self._prefix!r})"
+        return f"RedisBackend(prefix={self._prefix!r})"
 
     def _check_open(self) -> None:
         if self._closed:
@@ -245,7 +246,7 @@ def _route(client: redis.Redis | RedisCluster | Callable[[], RedisCluster], time
     if isinstance(client, RedisCluster):
         return Cluster(lambda: client, timeout, PATIENCE)
     if callable(client):
-        return Cluster(client, timeout, PATIENCE)
+        return Cluster(client, timeout, PATIENCE, owned=True)
     raise ConfigurationError(f"a client of redis-py's is needed, redis.Redis or RedisCluster, not {type(client)}")
 
 
@@ -274,7 +275,7 @@ def _raw(data: bytes) -> Raw:
 
 def _token(hold: Hold) -> Raw:
     """The token as it is stored; a fence that can't be one makes none."""
-    return _raw(hold.call + hold.fence.to_bytes(8) if 0 <= hold.fence < 1 << 64 else b"")
+    return _raw(hold.call + hold.fence.to_bytes(8)) if 0 <= hold.fence < 1 << 64 else _raw(b"")
 
 
 def _words(outcome: Outcome) -> tuple[Any, ...]:

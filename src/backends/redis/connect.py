@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import redis
@@ -11,6 +11,8 @@ from redis.cluster import RedisCluster
 
 from jobcore.backend import ConfigurationError, url_options
 from jobcore.backends.redis.backend import PREFIX, TIMEOUT, RedisBackend
+
+Options: TypeAlias = dict[str, Callable[[str], Any]]
 
 
 def _flag(text: str) -> bool:
@@ -27,9 +29,9 @@ def _seconds(text: str) -> float:
     return value
 
 
-_OWN: Final[Mapping[str, Callable[[str], Any]]] = {"prefix": str, "timeout": _seconds}
-_OF_SERVER: Final[Mapping[str, Callable[[str], Any]]] = {"db": int, "client_name": str}
-_OF_TLS: Final[Mapping[str, Callable[[str], Any]]] = {
+_OWN: Final[Options] = {"prefix": str, "timeout": _seconds}
+_OF_SERVER: Final[Options] = {"db": int, "client_name": str}
+_OF_TLS: Final[Options] = {
     "ssl_ca_certs": str,
     "ssl_ca_path": str,
     "ssl_certfile": str,
@@ -39,7 +41,7 @@ _OF_TLS: Final[Mapping[str, Callable[[str], Any]]] = {
     "ssl_check_hostname": _flag,
     "ssl_ciphers": str,
 }
-_OPTIONS: Final[Mapping[str, Mapping[str, Callable[[str], Any]]]] = {
+_OPTIONS: Final[dict[str, Options]] = {
     "redis": _OWN | _OF_SERVER,
     "rediss": _OWN | _OF_SERVER | _OF_TLS,
     "unix": _OWN | _OF_SERVER,

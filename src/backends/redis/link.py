@@ -32,11 +32,20 @@ class Connection(Protocol):
 
     _sock: socket.socket
 
-    def connect(self) -> None: ...
-    def disconnect(self) -> None: ...
-    def can_read(self, timeout: float = 0) -> bool: ...
-    def send_packed_command(self, command: Iterable[bytes], check_health: bool = True) -> None: ...
-    def read_response(self) -> Any: ...
+    def connect(self) -> None:
+        """Connect and log in."""
+
+    def disconnect(self) -> None:
+        """Close the socket; in a forked child, without a word to the server."""
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """Whether there is something to read. Raises when the server has closed the connection."""
+
+    def send_packed_command(self, command: Iterable[bytes], check_health: bool = True) -> None:
+        """Send."""
+
+    def read_response(self) -> Any:
+        """Read one answer; an error that the server answers with is raised."""
 
 
 def dialer(kind: Callable[..., Any], arguments: Mapping[str, Any], timeout: float) -> Dial:
@@ -107,6 +116,7 @@ class Link:
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
+        self._open = True
         self._forget()
 
     def _forget(self) -> None:
@@ -129,7 +139,7 @@ class Link:
         except BaseException as error:
             connection.disconnect()  # an answer may yet come on it
             if isinstance(error, Uncertain):
-                self.close()  # what broke one may have broken the others
+                self._drop_idle()  # what broke one may have broken the others
             raise
         self.give(connection)
         return answer
@@ -150,10 +160,17 @@ class Link:
 
     def give(self, connection: Connection) -> None:
         """Take back a connection on which nothing is awaited."""
-        self._idle.append((connection, time.monotonic()))
+        if self._open:
+            self._idle.append((connection, time.monotonic()))
+        else:
+            connection.disconnect()
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the connections that are idle now, and the others when they are given back."""
+        self._open = False
+        self._drop_idle()
+
+    def _drop_idle(self) -> None:
         idle, pid = self._idle, self._pid
         self._forget()
         if pid == os.getpid():

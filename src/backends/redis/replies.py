@@ -26,10 +26,11 @@ ANSWERS: Final = {
     "-": Answer.MISSING,
 }
 
-_JOB: Final = Struct(">c?B7s6xQ12xIII")  # HEAD: state, told, band, place, pushed_at, attempt, lost, size of the note
-_RUN: Final = Struct(">24xIIQ26x")  # RUN: attempt, lost, started_at
-_TIMES: Final = Struct(">QQ")
-_CLAIM: Final = Struct(">HIQ 16sQIIQQ18x 2xB13xQ20xI")  # sizes and lease, then RUN, then HEAD, as far as is told
+_JOB: Final = Struct(">c?B7s6xQ4xI")  # HEAD: state, told, band, place, pushed_at, size of the note
+_PAST: Final = Struct(">8xII")  # attempt, lost
+_TIMES: Final = Struct(">QQ")  # started_at, finished_at
+_RUN: Final = Struct(">24xIIQ26x")  # attempt, lost, started_at
+_CLAIM: Final = Struct(">HIQ 16sQIIQQ18x 2xB13xQ4xI")  # sizes and lease, then RUN, then HEAD, as far as is told
 
 
 def claims(reply: bytes) -> list[Claim]:
@@ -66,46 +67,29 @@ def answers(reply: bytes) -> list[Answer]:
 
 
 def entry(now: int, row: list[bytes]) -> Entry | None:
-    """The entry of a row `id, job, run, lease_until`; None of an empty one."""
+    """The entry of a row `id, job`, and for a running job `run, lease_until, holder`; None of an empty one."""
     if not row:
         return None
-    id, job, run, lease_until = row
-    code, told, band, place, pushed_at, attempt, lost, size = _JOB.unpack_from(job)
+    id, job, *run = row
+    code, told, band, place, pushed_at, size = _JOB.unpack_from(job)
     note, payload = job[_JOB.size : _JOB.size + size], job[_JOB.size + size :]
     due = int.from_bytes(place)
-    known: dict[str, Any] = {"attempt": attempt, "lost": lost, "pushed_at": pushed_at}
-    if run:
+    state = STATES[code.decode()]
+    attempt, lost = _PAST.unpack_from(note) if note else (0, 0)
+    rest = note[_PAST.size :]
+    known: dict[str, Any] = {}
+    if state is not State.READY:
+        known["started_at"], known["finished_at"] = _TIMES.unpack_from(rest)
+        rest = rest[_TIMES.size :]
+    elif run:
         state = State.RUNNING
-        known |= _running(run, lease_until) | {"reason": _text(told, note)}
-    elif code == b"q":
-        state = State.READY if due <= now else State.SCHEDULED
-        known |= {"reason": _text(told, note)}
-    else:
-        state = STATES[code.decode()]
-        known |= _finished(state, told, note)
-    return Entry(id.decode(), state, payload, MAX_PRIORITY - band, due, **known)
-
-
-def _running(run: bytes, lease_until: bytes) -> dict[str, Any]:
-    attempt, lost, started_at = _RUN.unpack_from(run)
-    return {
-        "attempt": attempt,
-        "lost": lost,
-        "started_at": started_at,
-        "lease_until": int(lease_until),
-        "holder": run[_RUN.size :].decode(),
-    }
-
-
-def _finished(state: State, told: bool, note: bytes) -> dict[str, Any]:
-    started_at, finished_at = _TIMES.unpack_from(note)
-    text = note[_TIMES.size :]
-    said = {"value": text if told else None} if state is State.SUCCEEDED else {"reason": _text(told, text)}
-    return {"started_at": started_at, "finished_at": finished_at, **said}
-
-
-def _text(told: bool, text: bytes) -> str | None:
-    return text.decode() if told else None
+        attempt, lost, known["started_at"] = _RUN.unpack_from(run[0])
+        known |= {"lease_until": int(run[1]), "holder": run[2].decode()}
+    elif due > now:
+        state = State.SCHEDULED
+    if told:
+        known |= {"value": rest} if state is State.SUCCEEDED else {"reason": rest.decode()}
+    return Entry(id.decode(), state, payload, MAX_PRIORITY - band, due, attempt, lost, pushed_at, **known)
 
 
 def start_order(run: bytes) -> bytes:

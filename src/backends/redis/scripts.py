@@ -1,4 +1,4 @@
-"""The Lua scripts, one a verb: their text as the server runs it, the keys that their headers declare, and calls of them."""
+"""The Lua scripts, one a verb: their text, the keys that their headers declare, and how they are called."""
 
 from __future__ import annotations
 

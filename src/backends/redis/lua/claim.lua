@@ -1,7 +1,7 @@
 -- claim: take due jobs in the order of their keys, or give again what this call holds.
 -- KEYS ready jobs running leases calls holders seq inbox
 -- ARGV now, limit, lease, holder, call, max_bytes
--- ->   {now, next_due or -1, claims (see `claimed`)}
+-- ->   {now, next_due or -1, claims (see `tell`)}
 local limit, lease, holder, call, room = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local again = held(call)
 if again or limit == 0 then return {now, now, again or ''} end
@@ -16,7 +16,7 @@ local function take_in()
   for i, payload in ipairs(payloads) do
     local id = string.format('inbox-%.0f-%.0f', now, order + i)
     local key = pack(KEY, 100, now, order + i)
-    records[2 * i - 1], records[2 * i] = id, pack(HEAD, 'q', 0, key, now, 0, 0, 0, 0, 0) .. payload
+    records[2 * i - 1], records[2 * i] = id, pack(HEAD, 'q', 0, key, now, 0, 0) .. payload
     members[2 * i - 1], members[2 * i] = 0, key .. id
   end
   each('HSET', jobs, records)
@@ -34,14 +34,16 @@ local function take(members)
   local taken = 0
   for i, record in ipairs(fetch(jobs, names)) do
     local id = names[i]
-    local remember, fence, attempt, lost, note = unpacked(COUNTS, record, COUNTS_AT)
+    local remember, note = unpacked(SIZES, record, SIZES_AT)
+    local fence, attempt, lost = 0, 0, 0
+    if note > 0 then fence, attempt, lost = unpacked(PAST, record, HEAD_SIZE + 1) end
     local size = #record - HEAD_SIZE - note
     if size > room and #ids > 0 then full = true break end
     room = room - size
     local hold = pack(RUN, call, math.max(fence + 1, now), attempt + 1, lost, now, 0, remember, members[i])
     ids[#ids + 1] = id
-    answer[#answer + 1] = claimed(id, hold, record, now + lease)
-    holds[2 * i - 1], holds[2 * i] = id, hold .. holder
+    tell(answer, id, hold, record, now + lease)
+    holds[2 * i - 1], holds[2 * i] = id, hold
     ends[2 * i - 1], ends[2 * i] = now + lease, id
     taken = i
   end

@@ -2,18 +2,22 @@
 -- gives them. Numbers are exact up to 2^53 and must never be joined to text (Lua keeps 14 digits there).
 local exec, pack, unpacked, char = redis.call, struct.pack, struct.unpack, string.char
 
--- A job in `jobs`: HEAD, note, payload. HEAD is state, told, key, pushed_at, remember, fence, attempt, lost, #note.
+-- A job in `jobs`: HEAD, note, payload. HEAD is state, told, key, pushed_at, remember, #note.
 -- state  q: ready or running; s, f, t, b: succeeded, failed, timed out, broken
 -- told   1 when the note ends in a text: the last reason, or a success's value
 -- key    band (100 - priority), place, seq: the job's order; with the id behind it, its member in `ready`
--- note   of a finished job it begins with started_at and finished_at
-local HEAD, HEAD_SIZE = '>c1Bc14I8I4I8I4I4I4', 48
-local COUNTS, COUNTS_AT = '>I4I8I4I4I4', 25  -- the part of it from `remember` on
+-- note   empty until a first run has ended; then PAST (fence, attempt, lost), for a finished job TIMES (started_at,
+--        finished_at), and the text
+local HEAD, HEAD_SIZE = '>c1Bc14I8I4I4', 32
+local SIZES, SIZES_AT = '>I4I4', 25  -- of HEAD, remember and #note
+local PAST, PAST_SIZE = '>I8I4I4', 16
+local TIMES, TIMES_SIZE = '>I8I8', 16
 local KEY, KEY_SIZE = '>BI7I6', 14
 
--- A run in `running`: call, fence, attempt, lost, started_at, lapsed_at (0: never), remember, key, then the holder.
-local RUN, RUN_SIZE = '>c16I8I4I4I8I8I4c14', 66
+-- A run in `running`: call, fence, attempt, lost, started_at, lapsed_at (0: never), remember, key.
+local RUN = '>c16I8I4I4I8I8I4c14'
 local TOKEN_SIZE, CALL_SIZE = 24, 16
+local REMEMBER, REMEMBER_AT = '>I4', 49
 
 -- The store's clock, or the one that tests move by hand.
 local function clock()
@@ -49,18 +53,24 @@ local function column(rows, n)
 end
 
 local function parse(record)
-  local state, told, key, pushed_at, remember, fence, attempt, lost, size = unpacked(HEAD, record)
-  return {
-    state = state, told = told, key = key, pushed_at = pushed_at, remember = remember, fence = fence,
-    attempt = attempt, lost = lost, note = record:sub(HEAD_SIZE + 1, HEAD_SIZE + size),
+  local state, told, key, pushed_at, remember, size = unpacked(HEAD, record)
+  local job = {
+    state = state, key = key, pushed_at = pushed_at, remember = remember, fence = 0, attempt = 0, lost = 0,
     payload = record:sub(HEAD_SIZE + size + 1),
   }
+  if size > 0 then job.fence, job.attempt, job.lost = unpacked(PAST, record, HEAD_SIZE + 1) end
+  if told == 1 then
+    local before = PAST_SIZE + (state == 'q' and 0 or TIMES_SIZE)
+    job.text = record:sub(HEAD_SIZE + before + 1, HEAD_SIZE + size)
+  end
+  return job
 end
 
-local function render(job)
-  local head = pack(HEAD, job.state, job.told, job.key, job.pushed_at, job.remember, job.fence,
-    job.attempt, job.lost, #job.note)
-  return head .. job.note .. job.payload
+-- The record of a job that has run; `times` is given for one that has ended.
+local function render(job, times)
+  local note = pack(PAST, job.fence, job.attempt, job.lost) .. (times or '') .. (job.text or '')
+  local head = pack(HEAD, job.state, job.text and 1 or 0, job.key, job.pushed_at, job.remember, #note)
+  return head .. note .. job.payload
 end
 
 local function place_of(key)
@@ -106,9 +116,11 @@ local function wake(count, due)
   if #markers > 0 then exec('PEXPIRE', wakes, 60000) end
 end
 
--- One claim as it is answered: the sizes, the lease's end, the run, the job, the id.
-local function claimed(id, hold, record, lease_until)
-  return pack('>I2I4I8', #id, #record, lease_until) .. hold:sub(1, RUN_SIZE) .. record .. id
+-- Adds one claim to an answer: the sizes, the lease's end, the run, the job, the id.
+local function tell(answer, id, hold, record, lease_until)
+  local n = #answer
+  answer[n + 1] = pack('>I2I4I8', #id, #record, lease_until)
+  answer[n + 2], answer[n + 3], answer[n + 4] = hold, record, id
 end
 
 -- What a call still holds, in the order in which it was given; nil if it holds nothing.
@@ -119,32 +131,30 @@ local function held(call)
   for _, id in ipairs(cmsgpack.unpack(ids)) do
     local hold = exec('HGET', running, id)
     if hold and hold:sub(1, CALL_SIZE) == call then
-      local lease_until = tonumber(exec('ZSCORE', leases, id))
-      answer[#answer + 1] = claimed(id, hold, exec('HGET', jobs, id), lease_until)
+      tell(answer, id, hold, exec('HGET', jobs, id), tonumber(exec('ZSCORE', leases, id)))
     end
   end
   return table.concat(answer)
 end
 
--- Notes what a call was given: its ids, how many of them it still holds, and itself under its holder.
+-- Notes what a call was given: its ids, how many of them it still holds, by whom; and the call under its holder.
 local function note_call(call, holder, ids)
   if #ids == 0 then return end
-  exec('HSET', calls, call, cmsgpack.pack(ids), call .. '#', #ids)
+  exec('HSET', calls, call, cmsgpack.pack(ids), call .. '#', #ids, call .. '@', holder)
   exec('ZADD', holders, 0, holder .. '\0' .. call)
 end
 
 -- Counts down the calls that these runs were held by; a call that holds nothing more is forgotten.
 local function let_go(holds)
-  local gone, member = {}, {}
+  local gone = {}
   for _, hold in pairs(holds) do
     local call = hold:sub(1, CALL_SIZE)
     gone[call] = (gone[call] or 0) + 1
-    member[call] = hold:sub(RUN_SIZE + 1) .. '\0' .. call
   end
   for call, count in pairs(gone) do
-    if exec('HINCRBY', calls, call .. '#', -count) <= 0 then
-      exec('HDEL', calls, call, call .. '#')
-      exec('ZREM', holders, member[call])
+    if exec('HINCRBY', calls, call .. '#', -count) == 0 then
+      exec('ZREM', holders, exec('HGET', calls, call .. '@') .. '\0' .. call)
+      exec('HDEL', calls, call, call .. '#', call .. '@')
     end
   end
 end

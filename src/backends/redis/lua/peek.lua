@@ -1,7 +1,7 @@
 -- peek: list jobs that are ready or scheduled, by key, or finished, newest settled first.
 -- KEYS jobs ready succeeded failed timed_out broken
 -- ARGV now, state, limit, cursor: the key or the number that the last page ended at, empty for the first page
--- ->   {now, [[id, job, '', ''], ...], the cursor for the next page or ''}; states as push answers them
+-- ->   {now, [[id, job], ...], the cursor for the next page or ''}; states as push answers them
 local state, limit, after = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local finished = {s = succeeded, f = failed, t = timed_out, b = broken}
 local ids, cursors = {}, {}
@@ -35,5 +35,5 @@ if finished[state] then list_finished() else list_queued() end
 local more = #ids > limit
 if more then ids[#ids] = nil end
 local rows = {}
-for i, record in ipairs(fetch(jobs, ids)) do rows[i] = {ids[i], record, '', ''} end
+for i, record in ipairs(fetch(jobs, ids)) do rows[i] = {ids[i], record} end
 return {now, rows, more and cursors[limit] or ''}

@@ -24,7 +24,7 @@ for i, item in ipairs(items) do
   local id, payload, band, delay, run_at, remember = unpack(item)
   local place = math.max(now + delay, run_at)
   local key = pack(KEY, band, place, order + i)
-  local record = pack(HEAD, 'q', 0, key, now, remember, 0, 0, 0, 0) .. payload
+  local record = pack(HEAD, 'q', 0, key, now, remember, 0) .. payload
   if is_remembered(id) then
     answers[i] = 'm'
   elseif exec('HSETNX', jobs, id, record) == 0 then

@@ -2,7 +2,7 @@
 -- or give again what this call holds.
 -- KEYS jobs running leases calls holders
 -- ARGV now, limit, lease, holder, call, of (empty: whose lease has run out)
--- ->   claims (see `claimed`)
+-- ->   claims (see `tell`)
 local limit, lease, holder, call, of = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local again = held(call)
 if again or limit == 0 then return again or '' end
@@ -36,8 +36,8 @@ local answer, holds, ends = {}, {}, {}
 for i, record in ipairs(fetch(jobs, ids)) do
   local _, fence, attempt, lost, started_at, _, remember, key = unpacked(RUN, old[i])
   local hold = pack(RUN, call, math.max(fence + 1, now), attempt, lost + 1, started_at, rows[i][2], remember, key)
-  answer[i] = claimed(ids[i], hold, record, now + lease)
-  holds[2 * i - 1], holds[2 * i] = ids[i], hold .. holder
+  tell(answer, ids[i], hold, record, now + lease)
+  holds[2 * i - 1], holds[2 * i] = ids[i], hold
   ends[2 * i - 1], ends[2 * i] = now + lease, ids[i]
 end
 each('ZREM', leases, ids)  -- the first write frees, see claim

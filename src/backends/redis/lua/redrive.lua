@@ -6,7 +6,7 @@ local finished = {f = failed, t = timed_out, b = broken}
 
 local function redrive(id, job)
   exec('ZREM', finished[job.state], id)
-  job.state, job.told, job.note, job.attempt, job.lost = 'q', 0, '', 0, 0
+  job.state, job.text, job.attempt, job.lost = 'q', nil, 0, 0
   job.key = pack(KEY, job.key:byte(), now, exec('INCR', seq))
   exec('HSET', jobs, id, render(job))
   exec('ZADD', ready, 0, job.key .. id)

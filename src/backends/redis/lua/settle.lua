@@ -22,15 +22,15 @@ local function rewrite(id, hold, change)
   local job = parse(exec('HGET', jobs, id))
   local _, fence, attempt, lost, started_at = unpacked(RUN, hold)
   job.fence, job.attempt, job.lost = fence, attempt, lost
-  change(job, started_at)
-  exec('HSET', jobs, id, render(job))
+  local times = change(job, started_at)
+  exec('HSET', jobs, id, render(job, times))
   return job
 end
 
 local function finish(id, hold, state, text)
   rewrite(id, hold, function(job, started_at)
-    job.state, job.told = state, text and 1 or 0
-    job.note = pack('>I8I8', started_at, now) .. (text or '')
+    job.state, job.text = state, text
+    return pack(TIMES, started_at, now)
   end)
   exec('ZADD', finished[state], exec('INCR', seq), id)
 end
@@ -46,14 +46,13 @@ local move = {f = finish, t = finish, b = finish}
 
 function move.s(id, hold, state, value)
   if keep_succeeded > 0 then return finish(id, hold, state, value) end
-  local _, _, _, _, _, _, remember = unpacked(RUN, hold)
-  drop(id, remember)
+  drop(id, (unpacked(REMEMBER, hold, REMEMBER_AT)))
 end
 
 function move.r(id, hold, _, delay, reason)
   requeue(id, hold, function(job)
     job.key = pack(KEY, job.key:byte(), now + delay, exec('INCR', seq))
-    job.told, job.note = 1, reason
+    job.text = reason
   end)
 end
 
