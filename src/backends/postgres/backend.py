@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
 from sqlalchemy import Engine
 
@@ -42,6 +44,9 @@ from jobcore.backends.postgres.statements import Statements
 from jobcore.backends.postgres.waiting import Waiting
 
 
+_ALL: Final[WeakSet[PostgresBackend]] = WeakSet()
+
+
 class PostgresBackend:
     """A `Backend` in a PostgreSQL database, 13 or newer, with `Wakes` and `Joins`.
 
@@ -73,6 +78,12 @@ class PostgresBackend:
         self._database = Database(engine, Statements(schema), clock, timeout, prepare=prepare)
         self._claiming = Claiming(self._database)
         self._waiting = Waiting(self._database, clock, notify=notify)
+        _ALL.add(self)
+
+    def after_fork(self) -> None:
+        """Called in a forked child: go on with connections of its own, and leave its parent's alone."""
+        self._database.connections.after_fork()
+        self._waiting.after_fork()
 
     def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Backend.push`."""
@@ -141,8 +152,8 @@ class PostgresBackend:
 
     def close(self) -> None:
         """See `Backend.close`. The engine stays open; it is its owner's."""
-        self._waiting.close()
         self._database.connections.close()
+        self._waiting.close()
 
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
         """See `Wakes.wait`."""
@@ -165,3 +176,11 @@ def _check_ids(queue: str, ids: Sequence[str]) -> None:
     check_queue(queue)
     for id in ids:
         check_id(id)
+
+
+def _after_fork() -> None:
+    for backend in list(_ALL):
+        backend.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

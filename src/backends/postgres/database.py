@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import psycopg
 from sqlalchemy import Engine
@@ -13,6 +13,14 @@ from jobcore.backends.postgres.connections import Connection, Connections, T
 from jobcore.backends.postgres.rows import Parameters, Row
 from jobcore.backends.postgres.schema import migrate
 from jobcore.backends.postgres.statements import Statements
+
+Steps: TypeAlias = Iterable[tuple[str, Parameters]]
+"""Statements, by their stems, and their parameters."""
+
+
+def no_more(_rows: list[Row]) -> Steps:
+    """No further statements."""
+    return ()
 
 
 class Database:
@@ -37,30 +45,36 @@ class Database:
         """The rows of one statement: one round trip, one transaction. An empty batch of ids is not sent."""
         return self._run(parameters, lambda connection, given: self._execute(connection, stem, given))
 
-    def run_alone(self, parameters: Parameters, *stems: str) -> list[Row]:
-        """The rows of the first statement: all in one transaction that has the queue's lock, and one round trip."""
-        return self._run(parameters, lambda connection, given: self._transact(connection, stems, given))
+    def run_alone(self, stem: str, parameters: Parameters, then: Callable[[list[Row]], Steps] = no_more) -> list[Row]:
+        """The rows of a statement in a transaction that has the queue's lock.
+
+        `then` is told the rows, and says which statements the same transaction goes on with.
+        """
+        return self._run(parameters, lambda connection, given: self._transact(connection, stem, given, then))
 
     def timed(self, parameters: Parameters) -> Parameters:
         """The parameters with the time; null stands for the server's."""
         return {"now": self._clock.now() if self._clock else None, **parameters}
 
-    def _run(self, parameters: Parameters, work: Callable[[Connection, Parameters], psycopg.Cursor[Row]]) -> list[Row]:
+    def _run(self, parameters: Parameters, work: Callable[[Connection, Parameters], list[Row]]) -> list[Row]:
         self.make()
         if parameters.get("ids") == []:
             return []
         given = self.timed(parameters)
-        return self.connections.call(lambda connection: fetched(work(connection, given)))
+        return self.connections.call(lambda connection: work(connection, given))
 
-    def _execute(self, connection: Connection, stem: str, given: Parameters) -> psycopg.Cursor[Row]:
-        return connection.execute(self.statements[stem], given, binary=True)
+    def _execute(self, connection: Connection, stem: str, given: Parameters) -> list[Row]:
+        return fetched(connection.execute(self.statements[stem], given, binary=True))
 
-    def _transact(self, connection: Connection, stems: tuple[str, ...], given: Parameters) -> psycopg.Cursor[Row]:
-        together = connection.pipeline() if psycopg.capabilities.has_pipeline() else nullcontext()
-        with together, connection.transaction():
+    def _transact(
+        self, connection: Connection, stem: str, given: Parameters, then: Callable[[list[Row]], Steps]
+    ) -> list[Row]:
+        with connection.transaction():
             self._execute(connection, "lock", given)
-            cursors = [self._execute(connection, stem, given) for stem in stems]
-        return cursors[0]
+            rows = self._execute(connection, stem, given)
+            for further, parameters in then(rows):
+                self._execute(connection, further, given | parameters)
+        return rows
 
 
 def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:

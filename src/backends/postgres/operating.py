@@ -14,7 +14,7 @@ def operate(database: Database, stem: str, queue: str, ids: Sequence[str], *, ag
     first = first_positions(ids)
     named = sorted(first)
     given = {"queue": queue, "ids": named, "positions": [first[id] for id in named]}
-    found = database.run_alone(given, stem)
+    found = database.run_alone(stem, given)
     if any(asleep for _, _, asleep in found):
         database.run("wake", {"queue": queue})
     fits = {id: Answer.DONE if fits else Answer.WRONG_STATE for id, fits, _ in found}

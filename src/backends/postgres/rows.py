@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 ENTRY_COLUMNS: Final = 14
 """How many columns an entry has; in a listing its key follows."""
 
-_KEY: Final = itemgetter(0, 1, 2)
+_ORDER: Final = itemgetter(0, 1, 2)
 _ID: Final = attrgetter("id")
 _LONGEST: Final = 2**32
 """Seconds that an id is remembered at the most: over a century, and no overflow when counted in microseconds."""
@@ -58,33 +58,40 @@ def settle_arrays(first: dict[Hold, int], settlements: Sequence[tuple[Hold, Outc
     outcomes = [settlements[at][1] for at in holds["positions"]]
     return {
         **holds,
-        "moves": [_move(outcome, keep) for outcome in outcomes],
+        "moves": [move(outcome) for outcome in outcomes],
+        "kepts": [_kept(outcome, keep) for outcome in outcomes],
         "delays": [getattr(outcome, "delay", 0) for outcome in outcomes],
         "reasons": [getattr(outcome, "reason", None) for outcome in outcomes],
         "values": [getattr(outcome, "value", None) for outcome in outcomes],
     }
 
 
-def _move(outcome: Outcome, keep: Keep) -> str:
+def move(outcome: Outcome) -> str:
     """The word of settle.sql for what an outcome asks."""
     match outcome:
         case Succeed():
-            return "succeeded" if keep.succeeded else "gone"
+            return "succeeded"
         case Fail(state=state):
-            return state.value if keep.failed or state is State.BROKEN else "gone"
+            return state.value
         case Retry():
             return "retry"
         case Return():
             return "return"
 
 
-def claims(rows: Sequence[Row]) -> list[Claim]:
-    """Claims from rows that begin with the key, in its order."""
-    return [_claim(*row[3:], priority=-row[0]) for row in sorted(rows, key=_KEY)]
+def _kept(outcome: Outcome, keep: Keep) -> bool:
+    match outcome:
+        case Succeed():
+            return keep.succeeded > 0
+        case Fail(state=State.FAILED | State.TIMED_OUT):
+            return keep.failed > 0
+        case _:
+            return True
 
 
-def _claim(id: str, call: bytes, fence: int, payload: bytes, *rest: Any, priority: int) -> Claim:
-    return Claim(id, call, fence, payload, priority, *rest)
+def claims(rows: Iterable[Row]) -> list[Claim]:
+    """Claims from rows that begin with the order they stand in: the key for claim, the lapsed lease for reclaim."""
+    return [Claim(*row[3:]) for row in sorted(rows, key=_ORDER)]
 
 
 def entry(row: Row) -> Entry:

@@ -44,12 +44,13 @@ class Waiting:
         self._listener = Listener(self._database.connections, channel, self._tell, self._call_all)
 
     def close(self) -> None:
-        """End the listening, and the calls that wait."""
+        """End the listening, and the calls that wait: they look once more, and find the connections closed."""
         self._call_all()
         self._listener.stop()
 
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
         """See `Wakes.wait`."""
+        self._database.make()
         deadline = time.monotonic() + min(timeout, _LONGEST)
         with self._waiter(queues) as waiter:
             while True:
@@ -60,7 +61,8 @@ class Waiting:
                 left = deadline - time.monotonic()
                 if due or left <= 0:
                     return due
-                waiter.called.wait(max(_SHORTEST, min(left, *until.values(), *([_IN_FLIGHT] if fresh else []))))
+                nap = min([left, *until.values(), _IN_FLIGHT if fresh else _LONGEST])
+                waiter.called.wait(max(_SHORTEST, nap))
                 if waiter.notified:
                     return waiter.notified
 

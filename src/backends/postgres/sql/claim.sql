@@ -11,7 +11,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now,
         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS fence  -- real, so that a reused id's fence rises too
 ), held AS MATERIALIZED (
-    SELECT id FROM {schema}.jobs WHERE queue = %(queue)s AND call = %(call)s AND state = 'running'
+    SELECT * FROM (SELECT * FROM {schema}.jobs WHERE call = %(call)s OFFSET 0) AS running WHERE queue = %(queue)s
 ), returned AS MATERIALIZED (
     SELECT n, rank, place FROM {schema}.returns WHERE queue = %(queue)s AND n > %(seen)s
 ), mark AS MATERIALIZED (
@@ -20,36 +20,36 @@ WITH RECURSIVE clock AS MATERIALIZED (
     SELECT known.rank, least(known.low, (SELECT min(place) FROM returned WHERE rank = known.rank)) AS low
     FROM clock, unnest(%(ranks)b::bigint[], %(lows)b::bigint[]) AS known (rank, low)
     WHERE clock.now - %(looked)s BETWEEN 0 AND 2000000
-), band (rank, low) AS (
-    -- The ranks that may hold ready jobs, in order: those with a mark, and what lies between them.
-    SELECT -101::bigint, 0::bigint
+), band (rank) AS (
+    -- The ranks that may hold ready jobs, in order: those with a mark, and what is found between these.
+    SELECT -101::bigint
     UNION ALL
-    SELECT coalesce(between_marks.rank, next_mark.rank), coalesce(0 * between_marks.rank, next_mark.low)
+    SELECT coalesce(unmarked.rank, marked.rank)
     FROM band
-    LEFT JOIN LATERAL (
-        SELECT rank, low FROM mark WHERE mark.rank > band.rank ORDER BY mark.rank LIMIT 1
-    ) AS next_mark ON true
+    CROSS JOIN LATERAL (SELECT min(rank) AS rank FROM mark WHERE mark.rank > band.rank) AS marked
     LEFT JOIN LATERAL (
         SELECT job.rank FROM {schema}.jobs AS job
         WHERE job.queue = %(queue)s AND job.state = 'ready'
-            AND job.rank > band.rank AND job.rank < coalesce(next_mark.rank, 101)
+            AND job.rank > band.rank AND job.rank < coalesce(marked.rank, 101)
         ORDER BY job.rank LIMIT 1
-    ) AS between_marks ON true
-    WHERE coalesce(between_marks.rank, next_mark.rank) IS NOT NULL
+    ) AS unmarked ON true
+    WHERE coalesce(unmarked.rank, marked.rank) IS NOT NULL
 ), due AS MATERIALIZED (
-    SELECT job.id, job.size
-    FROM band CROSS JOIN LATERAL (
-        SELECT id, octet_length(payload) AS size
+    SELECT job.queue, job.id, job.size
+    FROM band
+    CROSS JOIN LATERAL (SELECT coalesce(min(low), 0) AS low FROM mark WHERE mark.rank = band.rank) AS known
+    CROSS JOIN LATERAL (
+        SELECT queue, id, octet_length(payload) AS size
         FROM {schema}.jobs
         WHERE queue = %(queue)s AND state = 'ready' AND rank = band.rank
-            AND place >= band.low AND place <= (SELECT now FROM clock)
+            AND place >= known.low AND place <= (SELECT now FROM clock)
         ORDER BY place, seq LIMIT %(jobs)s FOR UPDATE SKIP LOCKED
     ) AS job
     WHERE %(onward)s OR NOT EXISTS (SELECT FROM held)
     LIMIT %(jobs)s
 ), fitting AS MATERIALIZED (
-    SELECT id FROM (
-        SELECT id, row_number() OVER () AS n, sum(size) OVER (ROWS UNBOUNDED PRECEDING) AS bytes FROM due
+    SELECT queue, id FROM (
+        SELECT queue, id, row_number() OVER () AS n, sum(size) OVER (ROWS UNBOUNDED PRECEDING) AS bytes FROM due
     ) AS counted
     WHERE bytes <= %(max_bytes)s OR n = 1 AND NOT %(onward)s
 ), claimed AS (
@@ -58,8 +58,8 @@ WITH RECURSIVE clock AS MATERIALIZED (
         call = %(call)s, fence = greatest(job.fence + 1, clock.fence),
         lease_until = clock.now + %(lease)s, lapsed_at = NULL
     FROM clock, fitting
-    WHERE job.queue = %(queue)s AND job.id = fitting.id
-    RETURNING job.rank, place, seq, job.id, call, job.fence, payload, attempt, lost, pushed_at, started_at,
+    WHERE job.queue = fitting.queue AND job.id = fitting.id
+    RETURNING job.rank, place, seq, job.id, call, job.fence, payload, -job.rank, attempt, lost, pushed_at, started_at,
         lease_until, lapsed_at
 )
 SELECT
@@ -80,6 +80,6 @@ SELECT
 FROM clock LEFT JOIN (
     SELECT * FROM claimed
     UNION ALL
-    SELECT rank, place, seq, id, call, fence, payload, attempt, lost, pushed_at, started_at, lease_until, lapsed_at
-    FROM {schema}.jobs WHERE queue = %(queue)s AND call = %(call)s AND state = 'running'
+    SELECT rank, place, seq, id, call, fence, payload, -rank, attempt, lost, pushed_at, started_at, lease_until, lapsed_at
+    FROM held
 ) AS given ON true

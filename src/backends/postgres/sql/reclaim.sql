@@ -2,15 +2,15 @@
 --
 -- Parameters: queue; now (µs, or null: the server's clock); jobs (the limit); lease (µs); holder; call;
 --   of (null, or the holder whose jobs are taken whatever their leases).
--- Gives a row for each job: its key, then the job, as claim does.
+-- Gives a row for each job: the end of the lease that it was lost with, place and seq, then the job as claim does.
 -- Locks: the jobs it takes, skipping those that others hold.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now,
         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS fence  -- real, so that a reused id's fence rises too
 ), held AS MATERIALIZED (
-    SELECT id FROM {schema}.jobs WHERE queue = %(queue)s AND call = %(call)s AND state = 'running'
+    SELECT * FROM (SELECT * FROM {schema}.jobs WHERE call = %(call)s OFFSET 0) AS running WHERE queue = %(queue)s
 ), lapsed AS MATERIALIZED (
-    SELECT id FROM {schema}.jobs
+    SELECT queue, id FROM {schema}.jobs
     WHERE queue = %(queue)s AND state = 'running' AND NOT EXISTS (SELECT FROM held)
         AND lease_until <= CASE WHEN %(of)s::text IS NULL THEN (SELECT now FROM clock) ELSE 9223372036854775807 END
         AND (%(of)s::text IS NULL OR holder = %(of)s::text)
@@ -20,11 +20,12 @@ WITH clock AS MATERIALIZED (
         lost = lost + 1, holder = %(holder)s, call = %(call)s, fence = greatest(job.fence + 1, clock.fence),
         lease_until = clock.now + %(lease)s, lapsed_at = lease_until
     FROM clock, lapsed
-    WHERE job.queue = %(queue)s AND job.id = lapsed.id
-    RETURNING rank, place, seq, job.id, call, job.fence, payload, attempt, lost, pushed_at, started_at,
+    WHERE job.queue = lapsed.queue AND job.id = lapsed.id
+    RETURNING lapsed_at, place, seq, job.id, call, job.fence, payload, -rank, attempt, lost, pushed_at, started_at,
         lease_until, lapsed_at
 )
 SELECT * FROM taken
 UNION ALL
-SELECT rank, place, seq, id, call, fence, payload, attempt, lost, pushed_at, started_at, lease_until, lapsed_at
-FROM {schema}.jobs WHERE queue = %(queue)s AND call = %(call)s AND state = 'running'
+SELECT lapsed_at, place, seq, id, call, fence, payload, -rank, attempt, lost, pushed_at, started_at, lease_until,
+    lapsed_at
+FROM held

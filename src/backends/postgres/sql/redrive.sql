@@ -8,9 +8,9 @@ WITH clock AS MATERIALIZED (
 ), batch AS MATERIALIZED (
     SELECT nextval('{schema}.batches') << 17 AS seq
 ), found AS MATERIALIZED (
-    SELECT job.id, asked.position, job.state IN ('failed', 'timed_out', 'broken') AS fits
+    SELECT job.queue, job.id, asked.position, job.state IN ('failed', 'timed_out', 'broken') AS fits
     FROM unnest(%(ids)b::text[], %(positions)b::bigint[]) AS asked (id, position) CROSS JOIN LATERAL (
-        SELECT id, state FROM {schema}.jobs WHERE queue = %(queue)s AND id = asked.id FOR UPDATE
+        SELECT queue, id, state FROM {schema}.jobs WHERE queue = %(queue)s AND id = asked.id FOR UPDATE
     ) AS job
     WHERE job.state <> 'remembered'
 ), redriven AS (
@@ -18,6 +18,6 @@ WITH clock AS MATERIALIZED (
         state = 'ready', place = clock.now, seq = batch.seq + found.position, attempt = 0, lost = 0,
         started_at = NULL, finished_at = NULL, settled = NULL, reason = NULL, value = NULL
     FROM clock, batch, found
-    WHERE found.fits AND job.queue = %(queue)s AND job.id = found.id
+    WHERE found.fits AND job.queue = found.queue AND job.id = found.id
 )
 SELECT id, fits, EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s) FROM found

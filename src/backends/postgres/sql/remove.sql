@@ -6,14 +6,14 @@
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
 ), found AS MATERIALIZED (
-    SELECT job.id, job.state <> 'running' AS fits
+    SELECT job.queue, job.id, job.state <> 'running' AS fits
     FROM unnest(%(ids)b::text[]) AS asked (id) CROSS JOIN LATERAL (
-        SELECT id, state FROM {schema}.jobs WHERE queue = %(queue)s AND id = asked.id FOR UPDATE
+        SELECT queue, id, state FROM {schema}.jobs WHERE queue = %(queue)s AND id = asked.id FOR UPDATE
     ) AS job
     WHERE job.state <> 'remembered'
 ), gone AS (
     DELETE FROM {schema}.jobs AS job USING found
-    WHERE found.fits AND job.queue = %(queue)s AND job.id = found.id
+    WHERE found.fits AND job.queue = found.queue AND job.id = found.id
     RETURNING job.id, remember
 ), remembered AS (
     INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, pushed_at, payload)

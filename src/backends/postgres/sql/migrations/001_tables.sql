@@ -41,7 +41,7 @@ CREATE TABLE {schema}.jobs (
 -- What claims read: one rank after the other, each from its first place.
 CREATE INDEX jobs_ready ON {schema}.jobs (queue, rank, place, seq) WHERE state = 'ready';
 -- What a repeated claim reads.
-CREATE INDEX jobs_call ON {schema}.jobs (queue, call) WHERE state = 'running';
+CREATE INDEX jobs_call ON {schema}.jobs (call) WHERE call IS NOT NULL;
 -- What monitors read.
 CREATE INDEX jobs_lease ON {schema}.jobs (queue, lease_until) WHERE state = 'running';
 -- What caps and listings read, newest first.

@@ -1,0 +1,23 @@
+-- settle, after it kept failures: leave the newest of FAILED and TIMED_OUT together.
+--
+-- Parameters: queue; now (µs, or null: the server's clock); cap. Reads as many index entries as the cap.
+-- Gives nothing. Runs in settle's transaction under the queue's lock: only so does it see all that was settled before.
+-- Locks: the jobs that it deletes.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+), gone AS (
+    DELETE FROM {schema}.jobs
+    WHERE queue = %(queue)s AND state IN ('failed', 'timed_out') AND settled <= (
+        SELECT settled FROM (
+            SELECT settled FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'failed'
+            UNION ALL
+            SELECT settled FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'timed_out'
+        ) AS either
+        ORDER BY settled DESC OFFSET %(cap)s LIMIT 1
+    )
+    RETURNING id, remember
+)
+INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, pushed_at, payload)
+SELECT %(queue)s, id, 'remembered', 0, clock.now + remember * 1000000, 0, clock.now, ''
+FROM clock, gone
+WHERE remember > 0
