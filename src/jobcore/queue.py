@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
-from datetime import datetime
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, Self, cast, overload
+from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
-import msgspec
-
-from jobcore.backend import Joins, Keep, Push, Pushed, check_push, check_queue
+from jobcore.backend import Keep, check_queue
 from jobcore.binding import Binding, Lifespan, Source
-from jobcore.codec import Registry, Undecodable, check_name, envelope, name_in
-from jobcore.errors import ConfigurationError, InvalidArgument, RegistrationError, Uncertain
-from jobcore.events import Event, Kind, Listener, Teller
+from jobcore.codec import Registry
+from jobcore.enqueuing import Enqueuing, Q
+from jobcore.errors import ConfigurationError, InvalidArgument, RegistrationError
+from jobcore.events import Listener, Teller
 from jobcore.forks import survive_forks
 from jobcore.functions import FunctionJob, calls_of
 from jobcore.job import Job, JobContext, JobOptions, Policy, PolicyOptions, Seconds
-from jobcore.operations import Operations
-from jobcore.pushing import due, microseconds, new_id, push_surely, uncertain
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeVar, Unpack
-
-    Q = TypeVar("Q", default=None)
-else:
-    from typing import TypeVar, Unpack
-
-    Q = TypeVar("Q")
+from jobcore.pushing import microseconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +25,17 @@ J = TypeVar("J", bound="type[Job[Any]]")
 MIB: Final = 1 << 20
 DAY: Final = 86400
 _UNSET: Final = cast("Any", object())
+
+
+class QueueOptions(PolicyOptions, total=False):
+    """What all forms of `Queue(…)` take; told there."""
+
+    keep_failed: int
+    keep_succeeded: int
+    remember: Seconds
+    max_payload: int
+    logger: logging.Logger | None
+    on_event: Listener | Sequence[Listener]
 
 
 class Register(Protocol):
@@ -51,7 +47,7 @@ class Register(Protocol):
     def __call__(self, job: Callable[P, R], /) -> FunctionJob[P, R]: ...
 
 
-class Queue(Operations, Generic[Q]):
+class Queue(Enqueuing[Q]):
     """A named queue of jobs; `Q` is the state that its jobs are run with.
 
     Making one opens nothing: the first verb does, and again in a forked child.
@@ -95,13 +91,7 @@ class Queue(Operations, Generic[Q]):
         *,
         jobs: Sequence[type[Job[Q]]] = (),
         lifespan: Callable[[], AbstractContextManager[Q] | AbstractAsyncContextManager[Q]],
-        keep_failed: int = ...,
-        keep_succeeded: int = ...,
-        remember: Seconds = ...,
-        max_payload: int = ...,
-        logger: logging.Logger | None = ...,
-        on_event: Listener | Sequence[Listener] = ...,
-        **policy: Unpack[PolicyOptions],
+        **options: Unpack[QueueOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -111,13 +101,7 @@ class Queue(Operations, Generic[Q]):
         *,
         jobs: Sequence[type[Job[Q]]] = (),
         state: Q,
-        keep_failed: int = ...,
-        keep_succeeded: int = ...,
-        remember: Seconds = ...,
-        max_payload: int = ...,
-        logger: logging.Logger | None = ...,
-        on_event: Listener | Sequence[Listener] = ...,
-        **policy: Unpack[PolicyOptions],
+        **options: Unpack[QueueOptions],
     ) -> None: ...
     @overload
     def __init__(
@@ -126,13 +110,7 @@ class Queue(Operations, Generic[Q]):
         backend: Source = None,
         *,
         jobs: Sequence[type[Job[None]]] = (),
-        keep_failed: int = ...,
-        keep_succeeded: int = ...,
-        remember: Seconds = ...,
-        max_payload: int = ...,
-        logger: logging.Logger | None = ...,
-        on_event: Listener | Sequence[Listener] = ...,
-        **policy: Unpack[PolicyOptions],
+        **options: Unpack[QueueOptions],
     ) -> None: ...
     def __init__(
         self,
@@ -157,7 +135,7 @@ class Queue(Operations, Generic[Q]):
         self.keep: Final = Keep(
             failed=_count("keep_failed", keep_failed), succeeded=_count("keep_succeeded", keep_succeeded)
         )
-        self.remember: Final = -(-microseconds("remember", remember) // 1_000_000)
+        self.remember = -(-microseconds("remember", remember) // 1_000_000)
         self.logger: Final = logger or logging.getLogger(f"jobcore.{name}")
         self.listeners: Final = (on_event,) if callable(on_event) else tuple(on_event)
         self._max_payload = _count("max_payload", max_payload)
@@ -230,109 +208,6 @@ class Queue(Operations, Generic[Q]):
             return lambda job: self._register(job, options, context=context)
         return self._register(job, options, context=context)
 
-    def enqueue(
-        self,
-        job: Job[Q],
-        *,
-        delay: Seconds | None = None,
-        run_at: datetime | None = None,
-        priority: int = 0,
-        id: str | None = None,
-        connection: Any = None,
-    ) -> str:
-        """Store a job; once this has returned, it is not lost.
-
-        Args:
-            job: of a class or function that is registered here.
-            delay: seconds from the store's now, or a timedelta; excludes `run_at`.
-            run_at: an aware datetime before which it is not run.
-            priority: -100 to 100, higher first.
-            id: 1 to 200 bytes of text; if a job has it, or had it in the last `remember` seconds, nothing is stored.
-            connection: push in this open transaction; the answer stands once it commits.
-
-        Returns:
-            The job's id.
-
-        Raises:
-            UnknownJob: its class is not registered here.
-            InvalidArgument: an argument is out of range, or the job would not come back as it is.
-            Unavailable: the store could not be reached, in two tries; nothing was stored.
-            Refused: the store said no; nothing was stored.
-            EnqueueUncertain: it can't be known whether the store took it.
-        """
-        return self._send([self._push(job, due(delay, run_at), priority, id)], connection)[0].id
-
-    def enqueue_many(
-        self,
-        jobs: Iterable[Job[Q]],
-        *,
-        delay: Seconds | None = None,
-        run_at: datetime | None = None,
-        priority: int = 0,
-        ids: Sequence[str] | None = None,
-        connection: Any = None,
-    ) -> list[Pushed]:
-        """Store jobs in one round trip, all or none; as `enqueue`, with an id for each job or none.
-
-        Returns:
-            For each job its id, whether this call stored it, and the state that it is in.
-        """
-        return self._send(self._pushes(jobs, due(delay, run_at), priority, ids), connection)
-
-    def enqueue_named(
-        self,
-        name: str,
-        args: Mapping[str, Any],
-        *,
-        delay: Seconds | None = None,
-        run_at: datetime | None = None,
-        priority: int = 0,
-        id: str | None = None,
-        connection: Any = None,
-    ) -> str:
-        """Store a job by its name, without its class; as `enqueue`.
-
-        Args:
-            name: the job's name. If it is registered here, its `args` must fit.
-            args: the job's fields, of what JSON has or msgspec encodes.
-            delay: as in `enqueue`.
-            run_at: as in `enqueue`.
-            priority: as in `enqueue`.
-            id: as in `enqueue`.
-            connection: as in `enqueue`.
-        """
-        push = self._stored(self._named(name, args), due(delay, run_at), priority, id)
-        return self._send([push], connection)[0].id
-
-    async def aenqueue(
-        self,
-        job: Job[Q],
-        *,
-        delay: Seconds | None = None,
-        run_at: datetime | None = None,
-        priority: int = 0,
-        id: str | None = None,
-        connection: Any = None,
-    ) -> str:
-        """As `enqueue`, without blocking the event loop; concurrent calls share round trips.
-
-        A call that is cancelled may have stored its job. `connection` is an async connection or session here.
-        """
-        return (await self._asend([self._push(job, due(delay, run_at), priority, id)], connection))[0].id
-
-    async def aenqueue_many(
-        self,
-        jobs: Iterable[Job[Q]],
-        *,
-        delay: Seconds | None = None,
-        run_at: datetime | None = None,
-        priority: int = 0,
-        ids: Sequence[str] | None = None,
-        connection: Any = None,
-    ) -> list[Pushed]:
-        """As `enqueue_many`, without blocking the event loop."""
-        return await self._asend(self._pushes(jobs, due(delay, run_at), priority, ids), connection)
-
     def __repr__(self) -> str:
         return f"<Queue {self.name!r}>"
 
@@ -345,84 +220,6 @@ class Queue(Operations, Generic[Q]):
         calls, run = calls_of(job, context=context)
         self.registry.add(calls, options, run)
         return FunctionJob(job, calls, self)
-
-    def _push(self, job: object, when: tuple[int, int | None], priority: int, id: str | None) -> Push:
-        return self._stored(self.registry.type_of(job).encode(job), when, priority, id)
-
-    def _pushes(
-        self, jobs: Iterable[object], when: tuple[int, int | None], priority: int, ids: Sequence[str] | None
-    ) -> list[Push]:
-        jobs = list(jobs)
-        if isinstance(ids, str) or (ids is not None and len(ids) != len(jobs)):
-            raise InvalidArgument(f"ids is a list with one id for each of the {len(jobs)} jobs")
-        return [self._push(job, when, priority, id) for job, id in zip(jobs, ids or repeat(None), strict=False)]
-
-    def _stored(self, payload: bytes, when: tuple[int, int | None], priority: int, id: str | None) -> Push:
-        if len(payload) > self._max_payload:
-            raise InvalidArgument(
-                f"{name_in(payload)} is {len(payload)} bytes as JSON; queue {self.name!r} takes {self._max_payload}: "
-                "store what is large elsewhere and enqueue where it is, or set max_payload"
-            )
-        made_up, remember = (new_id(), 0) if id is None else (id, self.remember)
-        return Push(made_up, payload, priority, *when, remember)
-
-    def _named(self, name: str, args: Mapping[str, Any]) -> bytes:
-        check_name(name)
-        try:
-            payload = envelope(name, msgspec.json.encode(dict(args)))
-        except (TypeError, ValueError) as error:
-            raise InvalidArgument(f"the args of {name} can't be stored: {error}") from error
-        if name in self.registry:
-            job_type, raw = self.registry.open(payload)
-            try:
-                job_type.decode(raw)
-            except Undecodable as error:
-                raise InvalidArgument(error.reason) from None
-        return payload
-
-    def _send(self, pushes: list[Push], connection: Any) -> list[Pushed]:
-        if connection is None:
-            pushed = push_surely(self.backend, self.name, pushes)
-        else:
-            try:
-                pushed = _joining(self.backend).join(connection, self.name, pushes)
-            except Uncertain as error:
-                raise uncertain(pushes) from error
-        self._tell(pushes, pushed)
-        return pushed
-
-    async def _asend(self, pushes: list[Push], connection: Any) -> list[Pushed]:
-        check_push(self.name, pushes)  # before they join others in a batch
-        if connection is None:
-            pushed = await self.binding.coalescer.push(self.name, pushes)
-        else:
-            backend = await asyncio.to_thread(lambda: self.backend)  # the first use opens it, which may take its time
-            try:
-                pushed = await _joining(backend).ajoin(connection, self.name, pushes)
-            except Uncertain as error:
-                raise uncertain(pushes) from error
-        self._tell(pushes, pushed)
-        return pushed
-
-    def _tell(self, pushes: Iterable[Push], pushed: Iterable[Pushed]) -> None:
-        if not self._teller:
-            return
-        now = time.time()
-        self._teller.tell(
-            [
-                Event(Kind.PUSHED if it.created else Kind.DUPLICATE, self.name, it.id, name_in(push.payload), now)
-                for push, it in zip(pushes, pushed, strict=True)
-            ]
-        )
-
-
-def _joining(backend: object) -> Joins:
-    if not isinstance(backend, Joins):
-        raise ConfigurationError(
-            f"{type(backend).__name__} can't push in a transaction of the caller's: leave out connection=, "
-            "or use a backend that can, such as postgresql://"
-        )
-    return backend
 
 
 def _exclusive(state: Any, lifespan: Lifespan | None) -> tuple[Any, Lifespan | None]:
