@@ -32,13 +32,14 @@ class Listing:
         assert one.entry("a").state is one.listing(State.READY)[0].state is State.READY
 
     def test_running_jobs_are_listed_by_start(self, one: Client, two: Client) -> None:
-        one.push("a", "b", "c")
-        for id in "abc":
-            (claim,) = one.claim(1, lease=1 if id == "a" else 20)
+        for priority, id in enumerate("abc"):
+            one.push(id, priority=priority)
+        for id in "cba":
+            (claim,) = one.claim(1, lease=1 if id == "c" else 20)
             assert claim.id == id
             one.elapse(1)
         two.reclaim()
-        assert one.ids(State.RUNNING) == ["a", "b", "c"]
+        assert one.ids(State.RUNNING) == ["c", "b", "a"]
 
     @pytest.mark.parametrize("state", sorted(FINISHED))
     def test_finished_jobs_are_listed_newest_first(self, one: Client, state: State) -> None:

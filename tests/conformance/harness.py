@@ -23,10 +23,13 @@ class Harness(ABC):
         clock: the clock that clients are opened with. None: the store's own, and the suite lets real time
             pass, in short units; what happens just before a moment can't be checked then.
         examples: how many histories the state machine tries.
+        prompt: whether waiters are woken, rather than look again at intervals (as with `notify=off`). False, or
+            a driver without `Wakes`: that idle workers find their jobs is checked, but not how soon.
     """
 
     clock: ManualClock | None = None
     examples: int = 50
+    prompt: bool = True
 
     @abstractmethod
     def make(self) -> Backend:

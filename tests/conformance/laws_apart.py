@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from jobcore.backend import Answer, Counts, Fail, Keep, Outcome, Pushed, Retry, Return, State, Succeed
@@ -68,8 +70,12 @@ class Law10Apart:
         assert [claim.id for claim in two.reclaim(of=one.holder)] == ["a"]
         assert one.extend(held, queue="r") == [Answer.HELD]
 
-    def test_two_stores_of_one_server_are_apart(self, harness: Harness, one: Client) -> None:
+    def test_two_stores_of_one_server_are_apart(
+        self, harness: Harness, one: Client, record_property: Callable[[str, object], None]
+    ) -> None:
         backend = harness.apart()
+        if backend is None:
+            record_property("verdict", "variant")
         other = Client(backend, harness, "other") if backend else one
         queue = "q" if backend else "another"
         _fill(one, "q")
