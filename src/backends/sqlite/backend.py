@@ -31,7 +31,7 @@ from jobcore.backend import (
     check_reclaim,
     check_settle,
 )
-from jobcore.backends.sqlite import holding, listing, moving
+from jobcore.backends.sqlite import holding, listing, moving, settling
 from jobcore.backends.sqlite.file import File
 from jobcore.backends.sqlite.joining import joined
 from jobcore.backends.sqlite.order import first_place
@@ -97,7 +97,7 @@ class SqliteBackend:
     def settle(self, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
         """See `Backend.settle`."""
         check_settle(queue, settlements, keep)
-        return self._change(queue, settlements, lambda tx: moving.settle(tx, settlements, keep))
+        return self._change(queue, settlements, lambda tx: settling.settle(tx, settlements, keep))
 
     def peek(self, queue: str, state: State, limit: int, after: str | None = None) -> Page:
         """See `Backend.peek`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
@@ -34,8 +35,7 @@ def claim(tx: Transaction, limit: int, lease: int, holder: str, call: bytes, max
     if claims := _held(tx, call):
         return Claimed(claims, tx.now, tx.now)
     chosen, stopped = _choose(tx, limit, max_bytes)
-    for n in chosen:
-        tx.run(_CLAIM, n=n, lease=lease, holder=holder, call=call)
+    tx.run(_CLAIM, chosen=json.dumps(chosen), lease=lease, holder=holder, call=call)
     return Claimed(_held(tx, call), tx.now, tx.now if stopped else first_place(tx))
 
 
@@ -48,8 +48,7 @@ def reclaim(tx: Transaction, limit: int, lease: int, holder: str, call: bytes, o
     """Give running jobs whose holder is lost to another, or again those that `call` holds."""
     if claims := _held(tx, call):
         return claims
-    for n in _lapsed(tx, limit, of):
-        tx.run(_RECLAIM, n=n, lease=lease, holder=holder, call=call)
+    tx.run(_RECLAIM, chosen=json.dumps(_lapsed(tx, limit, of)), lease=lease, holder=holder, call=call)
     return _held(tx, call)
 
 

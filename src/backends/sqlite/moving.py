@@ -1,11 +1,11 @@
-"""Push, settle, redrive, remove and destroy: how jobs come, move on and go."""
+"""Push, redrive, remove and destroy: how jobs come, come back and go."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from jobcore.backend import Answer, Fail, Hold, Keep, Outcome, Push, Pushed, Retry, Return, State, Succeed
+from jobcore.backend import Answer, Push, Pushed, State
 from jobcore.backends.sqlite.order import LAST
 from jobcore.backends.sqlite.scripts import script
 from jobcore.backends.sqlite.transaction import Transaction
@@ -13,11 +13,6 @@ from jobcore.backends.sqlite.transaction import Transaction
 _PUSH: Final = script("push")
 _KNOWN: Final = script("push_known")
 _FORGET: Final = script("push_forget")
-_DROP: Final = script("settle_drop")
-_FINISH: Final = script("settle_finish")
-_RETRY: Final = script("settle_retry")
-_RETURN: Final = script("settle_return")
-_TRIM: Final = script("settle_trim")
 _REDRIVE: Final = script("redrive")
 _REMOVE: Final = script("remove")
 _REMEMBER: Final = script("remember")
@@ -34,19 +29,6 @@ def push(tx: Transaction, pushes: Sequence[Push]) -> list[Pushed]:
     return [_push(tx, push) for push in pushes]
 
 
-def settle(tx: Transaction, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
-    """End runs as their outcomes say, and keep no more than `keep` of what was finished."""
-    moved = [_settle(tx, hold, outcome, keep) for hold, outcome in settlements]
-    finished = {
-        type(outcome) for done, (_, outcome) in zip(moved, settlements, strict=True) if done and _capped(outcome)
-    }
-    if Succeed in finished:
-        _trim(tx, State.SUCCEEDED, State.SUCCEEDED, keep.succeeded)
-    if Fail in finished:
-        _trim(tx, State.FAILED, State.TIMED_OUT, keep.failed)
-    return [Answer.DONE if done else Answer.LOST for done in moved]
-
-
 def redrive(tx: Transaction, ids: Sequence[str]) -> list[Answer]:
     """Make failed jobs wait again."""
     return [Answer.DONE if tx.run(_REDRIVE, id=id).rowcount else _unmoved(tx, id) for id in ids]
@@ -54,13 +36,19 @@ def redrive(tx: Transaction, ids: Sequence[str]) -> list[Answer]:
 
 def remove(tx: Transaction, ids: Sequence[str]) -> list[Answer]:
     """Take jobs that don't run out of the store."""
-    return [Answer.DONE if _gone(tx, id, tx.run(_REMOVE, id=id)) else _unmoved(tx, id) for id in ids]
+    return [Answer.DONE if _remove(tx, id) else _unmoved(tx, id) for id in ids]
 
 
 def destroy(tx: Transaction) -> None:
     """Remove all of the queue."""
     tx.run(_DESTROY)
     tx.run(_DESTROY_REMEMBERED)
+
+
+def remember(tx: Transaction, id: str, seconds: int) -> None:
+    """Keep an id for so many seconds from now, if any; its job has left the store."""
+    if seconds:
+        tx.run(_REMEMBER, id=id, until=min(tx.now + seconds * _SECOND, LAST))
 
 
 def _push(tx: Transaction, push: Push) -> Pushed:
@@ -78,47 +66,12 @@ def _view(tx: Transaction, state: State, place: int) -> State:
     return State.SCHEDULED if state is State.READY and place > tx.now else state
 
 
-def _settle(tx: Transaction, hold: Hold, outcome: Outcome, keep: Keep) -> bool:
-    """Whether the token was current, and the job has moved."""
-    token = {"id": hold.id, "call": hold.call, "fence": hold.fence}
-    match outcome:
-        case Succeed() if keep.succeeded == 0:
-            return _gone(tx, hold.id, tx.run(_DROP, **token))
-        case Succeed(value):
-            return _moved(tx.run(_FINISH, **token, state=State.SUCCEEDED, reason=None, value=value))
-        case Fail(state, reason):
-            return _moved(tx.run(_FINISH, **token, state=state, reason=reason, value=None))
-        case Retry(delay, reason):
-            return _moved(tx.run(_RETRY, **token, place=tx.now + delay, reason=reason))
-        case Return():
-            return _moved(tx.run(_RETURN, **token))
-
-
-def _moved(cursor: Any) -> bool:
-    return bool(cursor.rowcount)
-
-
-def _gone(tx: Transaction, id: str, cursor: Any) -> bool:
-    """Whether a job was deleted; its id is then remembered, if it is to be."""
-    for (seconds,) in cursor.fetchall():
-        _remember(tx, id, seconds)
-        return True
-    return False
-
-
-def _remember(tx: Transaction, id: str, seconds: int) -> None:
-    if seconds:
-        tx.run(_REMEMBER, id=id, until=min(tx.now + seconds * _SECOND, LAST))
-
-
-def _capped(outcome: Outcome) -> bool:
-    """Whether it puts a job where a cap holds."""
-    return isinstance(outcome, Succeed) or (isinstance(outcome, Fail) and outcome.state is not State.BROKEN)
-
-
-def _trim(tx: Transaction, state: State, other: State, cap: int) -> None:
-    for id, seconds in tx.run(_TRIM, state=state, other=other, cap=cap).fetchall():
-        _remember(tx, id, seconds)
+def _remove(tx: Transaction, id: str) -> bool:
+    """Whether the job was there, and not running."""
+    removed = tx.run(_REMOVE, id=id).fetchall()
+    for (seconds,) in removed:
+        remember(tx, id, seconds)
+    return bool(removed)
 
 
 def _unmoved(tx: Transaction, id: str) -> Answer:

@@ -1,7 +1,7 @@
--- reclaim: give one running job, chosen before in the same transaction, to another holder.
+-- reclaim: give running jobs, chosen before in the same transaction, to another holder.
 --
--- Parameters: n, now, lease, holder, call. Changes one row.
+-- Parameters: chosen (JSON: their n), now, lease, holder, call. Changes a row for each.
 UPDATE jobcore_jobs SET
     lost = lost + 1, call = :call, fence = max(fence + 1, :now), holder = :holder,
     lapsed_at = lease_until, lease_until = :now + :lease
-WHERE n = :n
+WHERE n IN (SELECT value FROM json_each(:chosen))
