@@ -141,3 +141,23 @@ def test_ids_of_parent_and_child_differ(queue: Queue[None], tmp_path: Path) -> N
     theirs = set((tmp_path / "ids").read_text().split())
     assert len(theirs) == 100
     assert not theirs & {queue.enqueue(Note("a"))[13:] for _ in range(100)}
+
+
+@pytest.mark.parametrize("server", ["redis_url", "postgres_url"])
+def test_on_a_server_parent_and_child_go_on_side_by_side(server: str, request: pytest.FixtureRequest) -> None:
+    queue: Queue[None] = Queue("forks", request.getfixturevalue(server), jobs=[Note])
+    queue.enqueue(Note("before"))
+    asyncio.run(aenqueue(queue))
+
+    def act() -> None:
+        queue.enqueue(Note("the child's"))
+        asyncio.run(aenqueue(queue))
+        assert len(queue.jobs()) == 4
+        queue.close()
+
+    assert in_child(act) == 0
+    queue.enqueue(Note("after"))  # on the connections from before, which the child has left alone
+    asyncio.run(aenqueue(queue))
+    assert [job.text for job in queue.jobs()] == ["before", "async", "the child's", "async", "after", "async"]
+    queue.destroy()
+    queue.close()
