@@ -5,30 +5,23 @@ The wire format is strict JSON, described in docs/jobs.md so that any language c
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias, final
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, final
 
 import msgspec
 
 from jobcore.calls import Call, Run, run_of
+from jobcore.declared import Upgrade, declared
 from jobcore.errors import InvalidArgument, RegistrationError, UnknownJob
-from jobcore.job import Job, JobOptions, Policy, PolicyOptions
+from jobcore.job import Job, JobOptions, Policy
 from jobcore.shapes import Shape, shape_of
 
-Upgrade: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
-"""From the `args` of an older form to those of today's."""
-
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
-_POLICY: Final = tuple(PolicyOptions.__annotations__)
 _SHOWN: Final = 80  # characters of a value that an error repeats
 
 
-class Undecodable(Exception):  # noqa: N818 -- a verdict on a payload, which its catcher settles as BROKEN
-    """A payload that can't become a job here.
+class Undecodable(Exception):
+    """A payload that can't become a job here: a verdict, which its catcher settles as BROKEN.
 
     Attributes:
         reason: what is wrong, naming the job and, where there is one, the field.
@@ -81,9 +74,10 @@ class JobType:
         try:
             args = self.shape.encode(job)
             again = self.shape.decode(args)
+            same = self.shape.same(job, again)
         except Exception as error:
             raise InvalidArgument(f"{self.name} can't be stored: {_said(error)}") from error
-        if not self.shape.same(job, again):
+        if not same:
             raise InvalidArgument(f"{self.name} would not come back as it is: {self._difference(job, again)}")
         return envelope(self.name, args)
 
@@ -144,16 +138,13 @@ class Registry:
             RegistrationError: it can't be stored or run, or a name is taken; the message says what to do.
         """
         shape = shape_of(cls)
-        _check_options(cls, options or {})
-        said = {**(options or {}), **_said_by_class(cls, shape.fields)}
-        name, aliases = _names(cls, said)
-        for each in (name, *aliases):
-            self._check_free(cls, each)
+        said = declared(cls, shape.fields, options or {}, self._defaults)
+        for name in (said.name, *said.aliases):
+            self._check_free(cls, name)
         call, is_async = run or run_of(cls, shape.fields)
-        upgrade = _upgrade_of(cls, shape.fields)
-        added = JobType(name, aliases, self._policy(cls, said), cls, is_async, call, shape, upgrade)
+        added = JobType(said.name, said.aliases, said.policy, cls, is_async, call, shape, said.upgrade)
         self._by_class[cls] = added
-        self._by_name.update(dict.fromkeys((name, *aliases), added))
+        self._by_name.update(dict.fromkeys((said.name, *said.aliases), added))
         return added
 
     def __contains__(self, name: object) -> bool:
@@ -205,12 +196,6 @@ class Registry:
                 f"{cls.__name__}: queue {self._queue!r} has a job named {name!r} already; give this one another name"
             )
 
-    def _policy(self, cls: type, said: Mapping[str, Any]) -> Policy:
-        try:
-            return replace(self._defaults, **{key: value for key, value in said.items() if key in _POLICY})
-        except InvalidArgument as error:
-            raise RegistrationError(f"{cls.__name__}: {error}") from None
-
 
 def envelope(name: str, args: bytes) -> bytes:
     """The payload of a job: its name, and its fields as a JSON object."""
@@ -220,48 +205,6 @@ def envelope(name: str, args: bytes) -> bytes:
 def name_in(payload: bytes) -> str:
     """The job's name in a payload that was made here."""
     return _ENVELOPES.decode(payload).job
-
-
-def check_name(name: object) -> str:
-    """A job's name: 1 to 200 of `A-Z a-z 0-9 . _ -`; raises InvalidArgument."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidArgument(f"a job's name is 1 to 200 of A-Z a-z 0-9 . _ -, not {_short(name)}")
-    return name
-
-
-def _said_by_class(cls: type, fields: tuple[str, ...]) -> dict[str, Any]:
-    """Policy and names that are class attributes; what is a field is never policy."""
-    keys = ("name", "aliases", *_POLICY)
-    return {key: getattr(cls, key) for key in keys if key not in fields and hasattr(cls, key)}
-
-
-def _check_options(cls: type, options: JobOptions) -> None:
-    known = ("name", "aliases", *_POLICY)
-    for option in options:
-        if option not in known:
-            close = difflib.get_close_matches(option, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
-            raise RegistrationError(f"{cls.__name__}: a job has no option {option}; {hint}")
-
-
-def _upgrade_of(cls: type, fields: tuple[str, ...]) -> Upgrade | None:
-    static = None if "upgrade" in fields else inspect.getattr_static(cls, "upgrade", None)
-    if static is None:
-        return None
-    if not isinstance(static, classmethod | staticmethod):
-        raise RegistrationError(f"{cls.__name__}.upgrade is given args, not a job: make it a classmethod")
-    upgrade: Upgrade = cls.upgrade  # type: ignore[attr-defined]  # `getattr_static` has found it
-    return upgrade
-
-
-def _names(cls: type, said: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    aliases = said.get("aliases", ())
-    if isinstance(aliases, str):
-        raise RegistrationError(f"{cls.__name__}: aliases is a sequence of names: write ({aliases!r},)")
-    try:
-        return check_name(said.get("name", cls.__name__)), tuple(check_name(alias) for alias in aliases)
-    except (InvalidArgument, TypeError) as error:
-        raise RegistrationError(f"{cls.__name__}: {error}; say name=… or aliases=(…)") from None
 
 
 def _what(job: object) -> str:

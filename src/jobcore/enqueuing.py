@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic
 import msgspec
 
 from jobcore.backend import Joins, Push, Pushed, check_push
-from jobcore.codec import Undecodable, check_name, envelope, name_in
+from jobcore.codec import Undecodable, envelope, name_in
+from jobcore.declared import check_name
 from jobcore.errors import ConfigurationError, InvalidArgument, Uncertain
 from jobcore.events import Event, Kind, Teller
 from jobcore.job import Job, Seconds

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from jobcore.backends.memory import MemoryBackend
 
 from jobcore import EnqueueUncertain, Job, Queue
 from jobcore.backend import Push, Pushed
+from jobcore.backends.memory import MemoryBackend
 from jobcore.errors import ConfigurationError, InvalidArgument, Refused, Unavailable, Uncertain
 
 BOUND = 30

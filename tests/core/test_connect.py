@@ -6,11 +6,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pytest
-from jobcore.backends.memory import MemoryBackend
 
 import jobcore
 from jobcore import Queue, connect, open_backend
 from jobcore.backend import Backend
+from jobcore.backends.memory import MemoryBackend
 from jobcore.connect import Shared
 from jobcore.errors import ConfigurationError, QueueClosed
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from jobcore.backends.memory import MemoryBackend
 
 from jobcore import EnqueueUncertain, Job, JobcoreError, Queue, State
 from jobcore.backend import Push, Pushed
+from jobcore.backends.memory import MemoryBackend
 from jobcore.errors import (
     BackendError,
     ConfigurationError,

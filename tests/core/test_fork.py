@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobcore.backends.memory import MemoryBackend
 
 from jobcore import Job, Queue
 from jobcore.backend import Backend
+from jobcore.backends.memory import MemoryBackend
 from jobcore.events import Event
 
 # From 3.12 on, Python warns of forking a process that has threads: that is what is tested here.

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from jobcore.backends.memory import MemoryBackend
 
 from jobcore import ExceptionBehavior, Job, LinearBackoff, Queue, State
 from jobcore.backend import Answer, Counts, Fail, Keep, Outcome, Push
+from jobcore.backends.memory import MemoryBackend
 from jobcore.debug import debugger, snapshot
 from jobcore.errors import ConfigurationError, InvalidArgument, QueueClosed
 from jobcore.events import Event, Kind

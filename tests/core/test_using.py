@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from jobcore.backends.memory import MemoryBackend
 
 from jobcore import Job, Queue, Worker
 from jobcore.backend import Backend
+from jobcore.backends.memory import MemoryBackend
 from jobcore.errors import ConfigurationError, QueueClosed
 
 
