@@ -57,7 +57,7 @@ class Square(msgspec.Struct, tag=True, frozen=True):
 
 class Row(NamedTuple):
     key: str
-    count: int = 0
+    total: int = 0
 
 
 class Options(TypedDict, total=False):

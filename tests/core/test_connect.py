@@ -132,7 +132,8 @@ def test_a_strangers_driver_is_found_in_the_same_way(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(connect, "entry_points", found)
     monkeypatch.setattr("jobcore.backends.memory.MemoryBackend", lambda url: url)
-    assert open_backend("mystore://somewhere") == "mystore://somewhere"
+    opened: object = open_backend("mystore://somewhere")
+    assert opened == "mystore://somewhere"
     missing = EntryPoint("mystore", "no_such_library.driver:connect", connect.GROUP)
     monkeypatch.setattr(connect, "entry_points", lambda **_: [missing])
     with pytest.raises(ConfigurationError, match="mystore:// needs no_such_library: install it"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import psycopg
 import pytest
 
 from jobcore import EnqueueUncertain, Job, JobcoreError, Queue, State
@@ -344,3 +345,24 @@ def test_a_backend_that_cannot_join_says_so() -> None:
 def test_all_refusals_are_of_one_hierarchy() -> None:
     for kind in (InvalidArgument, ConfigurationError, UnknownJob, Unavailable, Refused, EnqueueUncertain):
         assert issubclass(kind, JobcoreError)
+
+
+def test_a_job_is_stored_with_the_callers_data_or_not_at_all(postgres_url: str) -> None:
+    queue: Queue[None] = Queue("joined", postgres_url, jobs=[Email])
+    with psycopg.connect(postgres_url) as connection:
+        queue.enqueue(Email("kept"), connection=connection)
+        assert queue.jobs() == []  # not before it commits
+        connection.commit()
+        queue.enqueue(Email("undone"), connection=connection)
+        connection.rollback()
+    assert queue.jobs() == [Email("kept")]
+    asyncio.run(join_and_commit(queue, postgres_url))
+    assert queue.jobs() == [Email("kept"), Email("a")]
+    queue.destroy()
+    queue.close()
+
+
+async def join_and_commit(queue: Queue[None], url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await join_async(queue, connection)
+        await connection.commit()

@@ -31,7 +31,7 @@ def tell(context: JobContext[None], name: str, /, timeout: int = 3, run: Any = N
 
 
 @queue.job
-def untyped(a, b=None):
+def untyped(a, b=None):  # type: ignore[no-untyped-def]  # that it has no types is the point
     return a, b
 
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,9 @@ class Note(Job[list[str]]):
         notes.append(self.text)
 
 
-def notes(**options: object) -> Queue[list[str]]:
-    return Queue("notes", "memory://", jobs=[Note], **({"state": []} | options))  # type: ignore[arg-type]  # forwarded
+def notes(**options: Any) -> Queue[list[str]]:
+    options = {"state": []} | options
+    return Queue("notes", "memory://", jobs=[Note], **options)
 
 
 def test_it_replaces_backend_and_state_for_as_long_as_it_lasts() -> None:
