@@ -41,7 +41,7 @@ class Server:
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self.pid = self._process.pid
-        _await(self.answers)
+        wait_until(self.answers)
 
     def answers(self) -> bool:
         """Whether it answers; what it holds may still have to be loaded."""
@@ -103,6 +103,15 @@ def server(binary: str | None = None, *, cluster: bool = False, config: Sequence
             running.kill()
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look at a condition until it holds; `TimeoutError` if it doesn't within half a minute."""
+    deadline = time.monotonic() + _START_LIMIT
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"this did not come about within {_START_LIMIT} s")
+        time.sleep(0.01)
+
+
 def _create(scratch: Path, binary: str, cluster: bool, config: Sequence[str]) -> Server:
     port = _free_port()
     options = {"bind": "127.0.0.1", "port": str(port), "dir": str(scratch), "save": "", "appendonly": "no"}
@@ -117,15 +126,7 @@ def _create(scratch: Path, binary: str, cluster: bool, config: Sequence[str]) ->
 def _make_cluster(node: Server) -> None:
     with node.client() as client:
         client.execute_command("CLUSTER ADDSLOTS", *range(16384))
-        _await(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
-
-
-def _await(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _START_LIMIT
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"redis-server was not ready within {_START_LIMIT} s")
-        time.sleep(0.01)
+        wait_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
 
 
 def _any_binary() -> str:

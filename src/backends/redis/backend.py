@@ -9,12 +9,10 @@ from math import inf
 from typing import Any, Final
 
 import redis
-from msgspec import Raw, msgpack
 from redis.cluster import RedisCluster
 from redis.exceptions import NoScriptError
 
 from jobcore.backend import (
-    MAX_PRIORITY,
     Answer,
     Claim,
     Claimed,
@@ -22,7 +20,6 @@ from jobcore.backend import (
     ConfigurationError,
     Counts,
     Entry,
-    Fail,
     Hold,
     InvalidArgument,
     Keep,
@@ -31,10 +28,7 @@ from jobcore.backend import (
     Push,
     Pushed,
     QueueClosed,
-    Retry,
-    Return,
     State,
-    Succeed,
     check_claim,
     check_extend,
     check_id,
@@ -45,6 +39,7 @@ from jobcore.backend import (
     check_settle,
 )
 from jobcore.backends.redis import replies
+from jobcore.backends.redis.arguments import cursor, encode, following, row_of, token, words_of
 from jobcore.backends.redis.cluster import Cluster
 from jobcore.backends.redis.link import Connection, exchange
 from jobcore.backends.redis.routes import Route, Single
@@ -53,8 +48,6 @@ from jobcore.backends.redis.waiting import PATIENCE, Waiting
 
 TIMEOUT: Final = 10.0
 PREFIX: Final = "jobcore"
-
-_encode: Final = msgpack.Encoder().encode
 
 
 class RedisBackend:
@@ -94,11 +87,7 @@ class RedisBackend:
     def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Backend.push`."""
         check_push(queue, pushes)
-        rows = [
-            (push.id, _raw(push.payload), MAX_PRIORITY - push.priority, push.delay, push.run_at or 0, push.remember)
-            for push in pushes
-        ]
-        codes = self._batch("push", queue, rows)
+        codes = self._batch("push", queue, [row_of(push) for push in pushes])
         return [_pushed(push.id, code) for push, code in zip(pushes, codes.decode(), strict=True)]
 
     def claim(self, queue: str, limit: int, lease: int, holder: str, call: bytes, max_bytes: int) -> Claimed:
@@ -121,24 +110,24 @@ class RedisBackend:
     def extend(self, queue: str, holds: Sequence[Hold], lease: int) -> list[Answer]:
         """See `Backend.extend`."""
         check_extend(queue, holds, lease)
-        rows = [(hold.id, _token(hold)) for hold in holds]
+        rows = [(hold.id, token(hold)) for hold in holds]
         return replies.answers(self._batch("extend", queue, rows, b"%d" % lease))
 
     def settle(self, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
         """See `Backend.settle`."""
         check_settle(queue, settlements, keep)
-        rows = [(hold.id, _token(hold), *_words(outcome)) for hold, outcome in settlements]
+        rows = [(hold.id, token(hold), *words_of(outcome)) for hold, outcome in settlements]
         return replies.answers(self._batch("settle", queue, rows, b"%d" % keep.failed, b"%d" % keep.succeeded))
 
     def peek(self, queue: str, state: State, limit: int, after: str | None = None) -> Page:
         """See `Backend.peek`. Running jobs are read step by step: those that come or go meanwhile may be missed."""
         check_peek(queue, limit)
         if state is State.RUNNING:
-            return self._peek_running(queue, limit, _cursor(state, after))
-        code, cursor = replies.CODES[state].encode(), _cursor(state, after)
-        now, rows, following = self._call("peek", queue, code, b"%d" % limit, cursor)
+            return self._peek_running(queue, limit, cursor(state, after))
+        code, begin = replies.CODES[state].encode(), cursor(state, after)
+        now, rows, end = self._call("peek", queue, code, b"%d" % limit, begin)
         entries = [entry for row in rows if (entry := replies.entry(now, row))]
-        return Page(entries, _following(state, following))
+        return Page(entries, following(state, end))
 
     def get(self, queue: str, ids: Sequence[str]) -> list[Entry | None]:
         """See `Backend.get`."""
@@ -192,7 +181,7 @@ class RedisBackend:
     def _batch(self, verb: str, queue: str, rows: Sequence[Any], *words: bytes) -> Any:
         """Call a verb on items; an empty batch is answered here."""
         self._check_open()
-        return self._call(verb, queue, *words, _encode(rows)) if rows else b""
+        return self._call(verb, queue, *words, encode(rows)) if rows else b""
 
     def _call(self, verb: str, queue: str, *words: bytes) -> Any:
         """Run a verb's script once."""
@@ -223,12 +212,12 @@ class RedisBackend:
 
     def _running(self, queue: str) -> list[tuple[bytes, bytes]]:
         """The id and the order of each running job, read in steps that don't hold up the server."""
-        tag, cursor, found = self._tag(queue), b"0", dict[bytes, bytes]()
+        tag, step, found = self._tag(queue), b"0", dict[bytes, bytes]()
         while True:
-            scan = command(b"HSCAN", f"{tag}:running".encode(), cursor, b"COUNT", b"1000")
-            cursor, flat = self._route.call(tag, partial(exchange, command=scan))
+            scan = command(b"HSCAN", f"{tag}:running".encode(), step, b"COUNT", b"1000")
+            step, flat = self._route.call(tag, partial(exchange, command=scan))
             found.update(zip(flat[::2], map(replies.start_order, flat[1::2]), strict=True))
-            if cursor == b"0":
+            if step == b"0":
                 return list(found.items())
 
 
@@ -266,45 +255,3 @@ def _check_ids(queue: str, ids: Sequence[str]) -> None:
 
 def _pushed(id: str, code: str) -> Pushed:
     return Pushed(id, created=code.isupper(), state=replies.STATES.get(code.lower()))
-
-
-def _raw(data: bytes) -> Raw:
-    """Bytes as msgpack's `str 32`, for Redis's cmsgpack knows no `bin`."""
-    return Raw(b"\xdb" + len(data).to_bytes(4) + data)
-
-
-def _token(hold: Hold) -> Raw:
-    """The token as it is stored; a fence that can't be one makes none."""
-    return _raw(hold.call + hold.fence.to_bytes(8)) if 0 <= hold.fence < 1 << 64 else _raw(b"")
-
-
-def _words(outcome: Outcome) -> tuple[Any, ...]:
-    """An outcome as `settle.lua` takes it."""
-    match outcome:
-        case Succeed(value=value):
-            return ("s", value if value is None else _raw(value))
-        case Retry(delay=delay, reason=reason):
-            return ("r", delay, reason)
-        case Fail(state=state, reason=reason):
-            return (replies.CODES[state], reason)
-        case Return():
-            return ("q",)
-
-
-def _cursor(state: State, after: str | None) -> bytes:
-    """Where a page begins: a number of the order of settling, else a key in hex."""
-    if after is None:
-        return b""
-    try:
-        return bytes.fromhex(after) if state in _BY_KEY else b"%d" % int(after)
-    except ValueError:
-        raise InvalidArgument(f"{after!r} is not where a page of {state.value} jobs ended") from None
-
-
-def _following(state: State, cursor: bytes) -> str | None:
-    if not cursor:
-        return None
-    return cursor.hex() if state in _BY_KEY else cursor.decode()
-
-
-_BY_KEY: Final = frozenset({State.READY, State.SCHEDULED, State.RUNNING})

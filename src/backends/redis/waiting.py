@@ -24,6 +24,9 @@ PATIENCE: Final = 1.0
 _NOTE_EVERY: Final = 3.0
 """Seconds after which a waiter makes itself known again (`wait.lua` forgets it after ten)."""
 
+_SHORTEST: Final = 0.002
+"""Seconds to block at the least: of a millisecond, Redis 6.2 makes none at all, and none is for ever."""
+
 _PAUSE: Final = 0.05
 """Seconds to wait in place of blocking where a server refuses that, as while a cluster moves its slots."""
 
@@ -119,7 +122,7 @@ def _listen(places: Collection[tuple[Link, list[str]]], seconds: float) -> set[s
         for link, tags in places:
             connection = link.take()
             lines[connection] = link
-            send(connection, command(b"BLPOP", *map(_markers, tags), b"%.3f" % max(seconds, 0.001)))
+            send(connection, command(b"BLPOP", *map(_markers, tags), b"%.3f" % max(seconds, _SHORTEST)))
         while lines:
             connection = _first_to_answer(lines, seconds)
             answer = receive(connection)
