@@ -6,6 +6,7 @@ import logging
 import sys
 from enum import StrEnum
 from time import gmtime
+from typing import Final
 
 from jobcore.cli.secrets import without_passwords
 
@@ -30,6 +31,9 @@ class _Formatter(logging.Formatter):
         return without_passwords(super().format(record))
 
 
+PLAIN: Final = _Formatter("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+
+
 def set_up(level: Level) -> None:
     """Log what happens in this process, from `level` on; other libraries from WARNING on."""
     logging.basicConfig(handlers=[_handler()], level=logging.WARNING)
@@ -39,7 +43,7 @@ def set_up(level: Level) -> None:
 def _handler() -> logging.Handler:
     if not sys.stderr.isatty():
         plain = logging.StreamHandler()
-        plain.setFormatter(_Formatter("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
+        plain.setFormatter(PLAIN)
         return plain
     from rich.console import Console
     from rich.logging import RichHandler

@@ -21,6 +21,13 @@ LONGEST_PAUSE: Final = 30.0
 SALVAGE_SECONDS: Final = 5.0
 """How long a parent that leaves tries to bring back what its dead held."""
 
+STOPS: Final = (
+    (signal.SIGTERM, "stopping: running jobs have their grace"),
+    (signal.SIGINT, "leaving at once"),  # a worker takes both alike, and two of one number could arrive as one
+    (signal.SIGKILL, "killing what is left"),
+)
+"""What children are sent at the first, the second and any further signal to stop."""
+
 _log: Final = logging.getLogger("jobcore.processes")
 
 
@@ -153,8 +160,9 @@ class Pool:
             self._bury(*news)
 
     def _stop(self) -> None:
-        number = (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL)[min(self._signals, 2)]
+        number, said = STOPS[min(self._signals, len(STOPS) - 1)]
         self._signals += 1
+        _log.info("%s", said)
         for place in self._places:
             place.due = None
             if place.child is not None:
