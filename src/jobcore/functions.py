@@ -95,7 +95,10 @@ def calls_of(function: Callable[..., Any], *, context: bool = False) -> tuple[ty
 
 
 def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:
-    parameters = list(inspect.signature(function).parameters.values())
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise RegistrationError(f"{name}: {error}: write a function with def that calls it") from None
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise RegistrationError(

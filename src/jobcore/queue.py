@@ -5,7 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
-from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    Unpack,
+    cast,
+    get_origin,
+    overload,
+)
 
 from jobcore.backend import Keep, check_queue
 from jobcore.binding import Binding, Lifespan, Source
@@ -212,7 +225,7 @@ class Queue(Enqueuing[Q]):
         return f"<Queue {self.name!r}>"
 
     def _register(self, job: Any, options: JobOptions, *, context: bool) -> Any:
-        if isinstance(job, type):
+        if isinstance(job, type) or get_origin(job) is not None:
             if context:
                 raise RegistrationError(f"{job.__name__}: context=True is for functions; give run a third parameter")
             self.registry.add(job, options)

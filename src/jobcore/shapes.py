@@ -12,7 +12,7 @@ import msgspec
 from msgspec.inspect import DataclassType, StructType, Type
 
 from jobcore.errors import RegistrationError
-from jobcore.storable import STORABLE, check_record, is_model, parts_of, record_of, types_in
+from jobcore.storable import STORABLE, check_record, is_class, is_model, parts_of, record_of, types_in
 from jobcore.strict import RECORDS, is_open, unknown_fields
 
 
@@ -38,8 +38,12 @@ def shape_of(cls: type) -> Shape:
     """How a class is stored.
 
     Raises:
-        RegistrationError: it has no fields, or one that can't be stored; the message names it.
+        RegistrationError: it is no class, has no fields, or one that can't be stored; the message names it.
     """
+    if not is_class(cls):
+        raise RegistrationError(
+            f"{cls!r} is no class: register functions by @queue.job, and generic classes without their parameters"
+        )
     return ModelShape(cls) if is_model(cls) else RecordShape(cls)
 
 

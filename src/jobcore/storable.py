@@ -29,6 +29,11 @@ _NO_KEYS: Final = (*RECORDS, CollectionType, TupleType, DictType, CustomType)
 _Located: TypeAlias = tuple[str, Type]
 
 
+def is_class(thing: object) -> bool:
+    """Whether something is a class, and not a generic one with its parameters."""
+    return isinstance(thing, type) and get_origin(thing) is None
+
+
 def is_model(cls: object) -> bool:
     """Whether a class is a pydantic model; told without importing pydantic."""
     return isinstance(cls, type) and hasattr(cls, "model_validate_json")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import attrs
 import msgspec
@@ -356,6 +356,7 @@ def test_functions_that_cannot_be_stored_are_refused() -> None:
     assert "keywords can't be stored with **options" in refused(lambda: queue.job(keywords))
     assert "unstorable.folder: Path can't be stored" in refused(lambda: queue.job(unstorable))
     assert "unresolvable.to can't be stored" in refused(lambda: queue.job(unresolvable))
+    assert "write a function with def" in refused(lambda: queue.job(max))
     assert "generator is a generator" in refused(lambda: queue.job(generator))
     assert "name" in refused(lambda: queue.job(lambda: None))
     assert "context" in refused(lambda: queue.job(context=True)(lambda *, c: None))  # type: ignore[misc,arg-type]  # the point
@@ -366,3 +367,27 @@ def test_only_what_is_stored_needs_annotations_that_resolve() -> None:
     def job(context: "Nowhere", path: str) -> "Nowhere": ...  # type: ignore[name-defined]  # noqa: F821 -- as above
 
     Queue("q").job(context=True)(job)
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Boxed(Runs, Generic[T]):
+    content: T
+
+
+def plain(n: int) -> int:
+    return n
+
+
+def test_jobs_takes_classes_and_says_so() -> None:
+    queue = Queue("q")
+    listed: Any = [queue.job(plain), Boxed[int], 3]
+    for each in listed:
+        with pytest.raises(RegistrationError, match="is no class: register functions by @queue.job"):
+            Queue("q", jobs=[each])
+    with pytest.raises(RegistrationError, match="generic classes without their parameters"):
+        queue.job(Boxed[int])
+    queue.job(Boxed)
+    queue.registry.named("Boxed").encode(Boxed(3))
