@@ -13,6 +13,7 @@ from jobcore.backends.postgres import PostgresBackend
 from jobcore.conformance import BackendSuite, Harness
 from jobcore.testing import ManualClock
 
+
 @pytest.fixture(scope="session")
 def engine(postgres_url: str) -> Iterator[Engine]:
     engine = create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://", 1))
@@ -83,5 +84,7 @@ class TestThroughPoolers(BackendSuite):
     @pytest.fixture
     def harness(self, engine: Engine) -> Iterator[Harness]:
         harness = PostgresHarness(engine, prepare=False, notify=False)
+        harness.prompt = False
+        harness.examples = 10
         yield harness
         harness.close()

@@ -43,7 +43,6 @@ from jobcore.backends.postgres.settling import settle
 from jobcore.backends.postgres.statements import Statements
 from jobcore.backends.postgres.waiting import Waiting
 
-
 _ALL: Final[WeakSet[PostgresBackend]] = WeakSet()
 
 
@@ -56,7 +55,7 @@ class PostgresBackend:
         schema: where the tables are; made at the first use.
         clock: what tells the time; the server's clock unless given.
         timeout: seconds that a verb may take.
-        notify: whether waiting listens for notifications, or only looks again each second.
+        notify: whether `wait` listens for notifications, or only looks again each second.
         prepare: whether statements are prepared. Without, no verb leaves anything in its session: for poolers.
 
     Raises:
@@ -109,7 +108,9 @@ class PostgresBackend:
         """See `Backend.extend`."""
         check_extend(queue, holds, lease)
         first = rows.first_positions(holds)
-        moved = dict(self._database.run("extend", {"queue": queue, "lease": lease, **rows.hold_arrays(first)}))
+        moved: dict[int, bool] = dict(
+            self._database.run("extend", {"queue": queue, "lease": lease, **rows.hold_arrays(first)})
+        )
         answers = {True: Answer.HELD, False: Answer.BUSY, None: Answer.LOST}
         return [answers[moved.get(first[hold])] for hold in holds]
 

@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from sqlalchemy import Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
@@ -24,19 +25,17 @@ T = TypeVar("T")
 _IDLE: Final = 16
 _REPEATS: Final = 10
 
-# Rolled back to resolve a conflict, or refused since the schema changed under a prepared statement: do it again.
-_REPEATED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.FeatureNotSupported)
+_CONFLICTS: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 
-# A plan that is kept must not be one that was made while the table was empty. Not for poolers, whose sessions are
-# not ours: there each statement is planned when it comes, and the watchdog alone bounds it.
-_SESSION: Final = """
-SELECT set_config('statement_timeout', %(timeout)s, false),
-    set_config('default_transaction_isolation', 'read committed', false),
-    set_config('plan_cache_mode', 'force_generic_plan', false),
-    set_config('enable_seqscan', 'off', false),
-    set_config('enable_hashjoin', 'off', false),
-    set_config('enable_mergejoin', 'off', false),
-    set_config('jit', 'off', false)
+# A plan that is kept must not be one that was made for an empty table, nor one that changes with its size.
+_SETTINGS: Final = """
+SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
+    set_config('plan_cache_mode', 'force_generic_plan', %(local)s),
+    set_config('enable_seqscan', 'off', %(local)s),
+    set_config('enable_hashjoin', 'off', %(local)s),
+    set_config('enable_mergejoin', 'off', %(local)s),
+    set_config('jit', 'off', %(local)s),
+    set_config('default_transaction_isolation', 'read committed', %(local)s)
 """
 
 
@@ -44,19 +43,23 @@ class Connections:
     """A pool of connections in autocommit, opened as the engine opens its own.
 
     The engine's pool is left alone: its users never wait for us, nor we for them. Ours never waits at all.
+
+    Attributes:
+        prepare: whether sessions are the driver's own, to prepare statements in and to set up.
     """
 
     def __init__(self, engine: Engine, *, timeout: float, prepare: bool) -> None:
         self._engine = engine
         self._timeout = timeout
-        self._prepare = prepare
+        self.prepare = prepare
         self._closed = False
         self._left_to_parent: list[object] = []
         self._begin()
 
     def _begin(self) -> None:
         self._source = self._engine.pool.recreate()  # its events and credentials, and none of its connections
-        self._pool = QueuePool(self.open, pool_size=_IDLE, max_overflow=-1, reset_on_return=None, use_lifo=True)
+        opens = cast("Callable[[], DBAPIConnection]", self.open)
+        self._pool = QueuePool(opens, pool_size=_IDLE, max_overflow=-1, reset_on_return=None, use_lifo=True)
         self._watchdog = Watchdog(self._timeout)
 
     def after_fork(self) -> None:
@@ -98,11 +101,15 @@ class Connections:
         for _ in range(_REPEATS):
             try:
                 return self._attempt(work)
-            except _REPEATED as error:
-                conflict = error
-                if isinstance(error, errors.FeatureNotSupported):
-                    self._pool.dispose()  # prepared before the schema changed: the next connection plans anew
-        raise failure(conflict, broken=False) from conflict
+            except errors.FeatureNotSupported:
+                self._pool.dispose()  # prepared before the schema changed: on new connections all is planned anew
+            except _CONFLICTS:
+                continue
+        return self._attempt(work, last=True)
+
+    def set(self, connection: Connection, *, local: bool) -> None:
+        """Set how statements are planned and bounded: in the transaction only (`local`), or in the session."""
+        connection.execute(_SETTINGS, {"timeout": f"{round(self._timeout * 1000)}ms", "local": local})
 
     def close(self) -> None:
         """Close what idles here; what is in use is closed when it comes back."""
@@ -110,15 +117,15 @@ class Connections:
         self._pool.dispose()
         self._watchdog.stop()
 
-    def _attempt(self, work: Callable[[Connection], T]) -> T:
+    def _attempt(self, work: Callable[[Connection], T], *, last: bool = False) -> T:
         proxy = self._check_out()
         connection = cast("Connection", proxy.driver_connection)
         try:
             with self._watchdog.over(connection):
                 return work(connection)
-        except _REPEATED:
-            raise
         except psycopg.Error as error:
+            if not last and isinstance(error, (*_CONFLICTS, errors.FeatureNotSupported)):
+                raise
             raise failure(error, broken=connection.broken) from error
         finally:
             self._check_in(proxy, connection)
@@ -145,12 +152,12 @@ class Connections:
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.read_only = None
         connection.row_factory = tuple_row
-        connection.prepare_threshold = 0 if self._prepare else None
+        connection.prepare_threshold = 0 if self.prepare else None
         # One width for all integers, since a prepared statement belongs to its parameters' types.
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.adapters.register_dumper(int, Int8BinaryDumper)
-        if self._prepare:
-            connection.execute(_SESSION, {"timeout": f"{round(self._timeout * 1000)}ms"})
+        if self.prepare:
+            self.set(connection, local=False)
 
 
 def failure(error: Exception, *, broken: bool) -> BackendError:

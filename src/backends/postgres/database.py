@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import TypeAlias
 
 import psycopg
 from sqlalchemy import Engine
 
 from jobcore.backend import Clock
-from jobcore.backends.postgres.connections import Connection, Connections, T
+from jobcore.backends.postgres.connections import Connection, Connections
 from jobcore.backends.postgres.rows import Parameters, Row
 from jobcore.backends.postgres.schema import migrate
 from jobcore.backends.postgres.statements import Statements
@@ -64,17 +65,29 @@ class Database:
         return self.connections.call(lambda connection: work(connection, given))
 
     def _execute(self, connection: Connection, stem: str, given: Parameters) -> list[Row]:
-        return fetched(connection.execute(self.statements[stem], given, binary=True))
+        if self.connections.prepare:
+            return fetched(self._send(connection, stem, given))
+        # A session that a pooler lends is left as it was: what is set ends with the transaction.
+        together = connection.pipeline() if psycopg.capabilities.has_pipeline() else nullcontext()
+        with together, connection.transaction():
+            self.connections.set(connection, local=True)
+            cursor = self._send(connection, stem, given)
+        return fetched(cursor)
 
     def _transact(
         self, connection: Connection, stem: str, given: Parameters, then: Callable[[list[Row]], Steps]
     ) -> list[Row]:
         with connection.transaction():
-            self._execute(connection, "lock", given)
-            rows = self._execute(connection, stem, given)
+            if not self.connections.prepare:
+                self.connections.set(connection, local=True)
+            self._send(connection, "lock", given)
+            rows = fetched(self._send(connection, stem, given))
             for further, parameters in then(rows):
-                self._execute(connection, further, given | parameters)
+                self._send(connection, further, given | parameters)
         return rows
+
+    def _send(self, connection: Connection, stem: str, given: Parameters) -> psycopg.Cursor[Row]:
+        return connection.execute(self.statements[stem], given, binary=True)
 
 
 def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:

@@ -70,9 +70,7 @@ def _run_by_sqlalchemy(database: Database, connection: Connection, stem: str, gi
         raise failure(error, broken=error.connection_invalidated) from error
 
 
-def _run_by_psycopg(
-    database: Database, connection: psycopg.Connection[Any], stem: str, given: Parameters
-) -> list[Row]:
+def _run_by_psycopg(database: Database, connection: psycopg.Connection[Any], stem: str, given: Parameters) -> list[Row]:
     cursor = psycopg.Cursor(connection, row_factory=tuple_row)
     try:
         return fetched(cursor.execute(database.statements[stem], database.timed(given)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from jobcore.backend import InvalidArgument, Page, State
 from jobcore.backends.postgres.database import Database
 from jobcore.backends.postgres.rows import ENTRY_COLUMNS, Parameters, entry
 
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _FIRST: Final = -(2**63)
 _LAST: Final = 2**63 - 1
 
@@ -35,10 +37,7 @@ def _listing(state: State) -> tuple[str, dict[str, int], Parameters]:
 
 
 def _parse(cursor: str, start: dict[str, int]) -> dict[str, int]:
-    try:
-        numbers = [int(part) for part in cursor.split(",")]
-        if not all(_FIRST <= number <= _LAST for number in numbers):
-            raise ValueError(cursor)
-        return dict(zip(start, numbers, strict=True))
-    except ValueError:
-        raise InvalidArgument(f"{cursor!r} is no cursor of a listing") from None
+    parts = cursor.split(",")
+    if len(parts) != len(start) or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise InvalidArgument(f"{cursor!r} is no cursor of a listing")
+    return dict(zip(start, map(int, parts), strict=True))

@@ -6,7 +6,7 @@ import hashlib
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Final, LiteralString, NamedTuple, cast
+from typing import Any, Final, LiteralString, NamedTuple
 
 from jobcore.backend import ConfigurationError
 
@@ -31,7 +31,7 @@ class Statements:
     """
 
     def __init__(self, schema: str) -> None:
-        if not isinstance(schema, str) or not _NAME.fullmatch(schema):
+        if not _NAME.fullmatch(schema):
             raise ConfigurationError(f"a schema's name is 1 to 63 of A-Z a-z 0-9 _ and no digit first, not {schema!r}")
         self.schema = schema
         self.channel = "jobcore_" + hashlib.md5(schema.encode(), usedforsecurity=False).hexdigest()
@@ -43,8 +43,10 @@ class Statements:
         return self._verbs[stem]
 
     def _fill(self, sql: str) -> LiteralString:
-        filled = sql.replace("{schema}", f'"{self.schema}"').replace("{channel}", self.channel)
-        return cast("LiteralString", filled)  # all of it comes from this package's files, or was checked above
+        # Literal enough: all of it comes from this package's files, or was checked above.
+        filled: Any = sql.replace("{schema}", f'"{self.schema}"').replace("{channel}", self.channel)
+        literal: LiteralString = filled
+        return literal
 
 
 @cache

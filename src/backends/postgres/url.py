@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import create_engine
@@ -27,7 +27,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-_OWN: Final[Mapping[str, Callable[[str], Any]]] = {
+_OWN: Final[dict[str, Callable[[str], Any]]] = {
     "schema": str, "timeout": _seconds, "notify": _switch, "prepare": _switch,
 }  # fmt: skip
 _LIBPQ: Final = (
@@ -47,7 +47,7 @@ def connect(url: str, *, clock: Clock | None = None) -> PostgresBackend:
     Raises:
         ConfigurationError: the URL has another form, or an option that does not exist.
     """
-    base, options = url_options(url, _OWN | dict.fromkeys(_LIBPQ, str))
+    base, options = url_options(url, {**_OWN, **dict.fromkeys(_LIBPQ, str)})
     own = {name: options[name] for name in _OWN if name in options}
     passed = {name: value for name, value in options.items() if name not in _OWN}
     scheme, separator, rest = base.partition("://")

@@ -31,8 +31,8 @@ class Waiting:
     """The calls of one client that wait; they share one listening connection."""
 
     def __init__(self, database: Database, clock: Clock | None, *, notify: bool) -> None:
-        self._database = database
         self._notify = notify
+        self._database = database
         self.after_fork()
         if clock:
             clock.watch(self._call_all)
