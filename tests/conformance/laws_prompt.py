@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from jobcore.backend import Fail, Keep, Outcome, QueueClosed, Retry, Return, Succeed, Wakes
+from jobcore.backend import Fail, Keep, Outcome, QueueClosed, Retry, Return, State, Succeed, Wakes
 from jobcore.conformance.client import Client
 from jobcore.conformance.threads import PATIENCE, together
 
@@ -34,11 +34,10 @@ class Law13Prompt:
         _serve(one, two.push, record_property)
 
     def test_a_delayed_job_is_started_at_its_time(self, one: Client, two: Client, record_property: Record) -> None:
-        def feed(id: str) -> None:
-            two.push(id, delay=1)
-            two.reach(two.entry(id).place)
-
-        _serve(one, feed, record_property)
+        for n in range(ROUNDS):
+            two.push(f"{n}", delay=n + 1)
+        places = {entry.id: entry.place for entry in two.listing(State.SCHEDULED)}
+        _serve(one, lambda name: two.reach(places[name]), record_property)
 
     @pytest.mark.parametrize("way", READY_AGAIN)
     def test_a_job_that_becomes_ready_again_wakes_too(
