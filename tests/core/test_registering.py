@@ -385,7 +385,7 @@ def test_jobs_takes_classes_and_says_so() -> None:
     queue = Queue("q")
     listed: Any = [queue.job(plain), Boxed[int], 3]
     for each in listed:
-        with pytest.raises(RegistrationError, match="is no class: register functions by @queue.job"):
+        with pytest.raises(RegistrationError, match=r"is no class: register functions by @queue\.job"):
             Queue("q", jobs=[each])
     with pytest.raises(RegistrationError, match="generic classes without their parameters"):
         queue.job(Boxed[int])

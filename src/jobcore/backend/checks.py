@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from jobcore.backend.states import FINISHED, State
 from jobcore.backend.values import Fail, Hold, Keep, Outcome, Push, Retry, Succeed
@@ -19,13 +19,13 @@ _TIME_LIMIT: Final = 2**53
 """Times and durations stay below 2**53 µs (the year 2255), which every store counts exactly."""
 
 
-def check_queue(queue: str) -> None:
+def check_queue(queue: object) -> None:
     """A queue's name: 1 to 200 of `A-Z a-z 0-9 . _ -`."""
     if not isinstance(queue, str) or not _NAME.fullmatch(queue):
         raise InvalidArgument(f"a queue's name is 1 to 200 of A-Z a-z 0-9 . _ -, not {queue!r}")
 
 
-def check_id(id: str) -> None:
+def check_id(id: Any) -> None:
     """A job's id or a holder: 1 to 200 bytes of UTF-8 without control characters."""
     if isinstance(id, str) and 0 < len(id) <= 200 and id.isascii() and id.isprintable():
         return  # nearly all ids, without a pattern: this stands on the hot path
@@ -105,7 +105,7 @@ def _check_hold(hold: Hold) -> None:
     _check_call(hold.call)
 
 
-def _check_call(call: bytes) -> None:
+def _check_call(call: object) -> None:
     if not isinstance(call, bytes) or len(call) != 16:
         raise InvalidArgument("a call is 16 bytes")
 
