@@ -76,4 +76,4 @@ class Keeper:
             Event(Kind.LOST, lane.name, task.claim.id, task.type.name, time(), task.claim.attempt, task.claim.lost)
             for task in lost
         ]
-        self._mover.shift.teller.tell(events)
+        self._mover.tell(events)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from math import ceil, inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ from jobcore.waiting import Bell, Waiter
 
 if TYPE_CHECKING:
     from jobcore.backend import Claim, Claimed
+    from jobcore.events import Event
     from jobcore.shift import Lane, Shift
 
 PREFETCH_SECONDS: Final = 0.05
@@ -92,6 +94,14 @@ class Mover:
                 lane.woken = True
         self._ring()
 
+    def tell(self, events: Sequence[Event] = ()) -> None:
+        """Tell of what has begun, and then of these."""
+        begun = []
+        with suppress(IndexError):  # another thread may empty it as well
+            while self._begun:
+                begun.append(started_event(self._begun.popleft()))
+        self.shift.teller.tell([*begun, *events])
+
     def _ring(self) -> None:
         self._mark = inf
         self.bell.ring()
@@ -113,7 +123,7 @@ class Mover:
         finally:
             if self._waiter is not None:
                 self._waiter.stop()
-            self._tell_begun()
+            self.tell()
 
     @property
     def over(self) -> bool:
@@ -125,8 +135,13 @@ class Mover:
 
     @property
     def _busy(self) -> bool:
-        """Whether something is held that may end, or may be held by a claim that no answer came to."""
-        return any(lane.call or not all(task.abandoned for task in lane.held) for lane in self.lanes)
+        """Whether something is held, or may be held by a claim that no answer came to."""
+        return self._holds or any(lane.call for lane in self.lanes)
+
+    @property
+    def _holds(self) -> bool:
+        """Whether something is held that is worth waiting for."""
+        return any(not task.abandoned for lane in self.lanes for task in lane.held)
 
     @property
     def _may_settle(self) -> bool:
@@ -142,7 +157,7 @@ class Mover:
         self._give_back()
         if perf_counter() >= self._outage.retry_at:
             self._work()
-        self._tell_begun()
+        self.tell()
         self._rest()
 
     def _work(self) -> None:
@@ -163,7 +178,7 @@ class Mover:
     def finish(self) -> None:
         """Wait until all that is held has ended, and settle it; raises what the store raises."""
         hands = self.shift.hands
-        while self._busy and not self.shift.left:
+        while self._holds and not self.shift.left:
             if self.shift.stopping:
                 self._give_back()
             hands.nudge()
@@ -172,7 +187,7 @@ class Mover:
             self._run_lonely()
             if not self.outstanding or self._settling_is_due():
                 self.settle()
-        self._tell_begun()
+        self.tell()
 
     # -- claiming
 
@@ -272,11 +287,7 @@ class Mover:
         self.shift.release(batch)
         if self.shift.until_empty:
             self.shift.disturb()
-        self._tell_begun()
-
-    def _tell_begun(self) -> None:
-        begun = [self._begun.popleft() for _ in range(len(self._begun))]
-        self.shift.teller.tell([started_event(task) for task in begun])
+        self.tell()
 
     # -- resting
 

@@ -172,14 +172,13 @@ class Worker:
 
     def _step(self) -> int:
         given = 0
-        try:
+        with ExitStack() as stack:
+            for mover in self._shift.movers:
+                stack.callback(mover.finish)  # also when a claim fails: what others gave runs to its end
             for mover in self._shift.movers:
                 mover.settle()
                 for lane in mover.lanes:
                     given += mover.claim_from(lane, lane.limit or self._concurrency)
-        finally:
-            for mover in self._shift.movers:
-                mover.finish()
         return given
 
     # -- what runs along with it

@@ -16,7 +16,7 @@ from jobcore.events import Event, Kind
 from jobcore.queue import Queue
 from jobcore.worker import Worker
 
-BOUND = 20.0
+BOUND = 10.0
 """Seconds after which a test gives up waiting for what must happen."""
 
 
@@ -35,13 +35,16 @@ def threads() -> list[str]:
 
 @contextmanager
 def running(worker: Worker, **options: Any) -> Iterator[threading.Thread]:
-    """Run a worker on a thread; at the end stop it at once, and see that it ends."""
+    """Run a worker on a thread; at the end stop it (at once, if the test has failed), and see that it ends."""
     thread = threading.Thread(target=worker.run, kwargs=options, name="test-worker")
     thread.start()
     try:
         yield thread
-    finally:
+    except BaseException:
         worker.stop(now=True)
+        raise
+    finally:
+        worker.stop()
         thread.join(BOUND)
         assert not thread.is_alive()
 

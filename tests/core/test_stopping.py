@@ -135,7 +135,7 @@ def test_a_job_that_fails_because_it_was_cancelled_is_returned():
             raise RuntimeError("the connection is gone")
 
     untidy.enqueue()
-    with running(Worker(queue, monitor=False)):
+    with running(Worker(queue, monitor=False, grace=0)):
         assert begun.wait(20)
     assert states(queue) == {"ready": 1}
 
@@ -150,7 +150,7 @@ def test_a_job_that_ends_well_though_it_was_cancelled_has_succeeded():
             await asyncio.sleep(60)
 
     dutiful.enqueue()
-    with running(Worker(queue, monitor=False)):
+    with running(Worker(queue, monitor=False, grace=0)):
         assert begun.wait(20)
     assert states(queue) == {"succeeded": 1}
 

@@ -1,0 +1,181 @@
+"""A store that is away, or in doubt: nothing is lost, nothing is run twice, and the worker goes on."""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter
+from typing import Any
+
+import pytest
+from core.loops import Faulty, Told, eventually, running, states, threads
+
+from jobcore.backend import Refused, Unavailable, Uncertain
+from jobcore.events import Kind
+from jobcore.queue import Queue
+from jobcore.worker import Worker
+
+ERRORS = [Unavailable("gone"), Refused("read-only"), Uncertain("cut off"), RuntimeError("surprise")]
+
+
+def counting(backend: Any, **options: Any) -> tuple[Queue[None], list[int]]:
+    queue: Queue[None] = Queue(options.pop("name", "q"), backend, keep_succeeded=1000, **options)
+    ran: list[int] = []
+
+    @queue.job
+    def work(number: int) -> None:
+        ran.append(number)
+
+    queue.enqueue_many([work.job(number) for number in range(30)])
+    return queue, ran
+
+
+@pytest.mark.parametrize("verb", ["claim", "settle"])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_call_that_was_not_carried_out_is_made_again(verb: str, error: Exception):
+    backend = Faulty()
+    backend.fail(verb, error, times=2)
+    queue, ran = counting(backend)
+    Worker(queue, monitor=False, concurrency=3).run(until_empty=True)
+    assert sorted(ran) == list(range(30))
+    assert states(queue) == {"succeeded": 30}
+
+
+@pytest.mark.parametrize("verb", ["claim", "settle"])
+def test_a_call_whose_answer_was_lost_is_repeated_and_each_job_runs_once(verb: str):
+    backend = Faulty()
+    backend.lose(verb, times=2)
+    queue, ran = counting(backend)
+    Worker(queue, monitor=False, concurrency=3).run(until_empty=True)
+    assert sorted(ran) == list(range(30))
+    assert states(queue) == {"succeeded": 30}
+
+
+def test_a_claim_without_answer_is_repeated_by_its_name_and_others_never():
+    backend = Faulty()
+    backend.lose("claim", times=2)
+    queue, _ = counting(backend)
+    Worker(queue, monitor=False, concurrency=3).run(until_empty=True)
+    calls = [args[4] for verb, args in backend.sent if verb == "claim"]
+    assert calls[0] == calls[1] == calls[2]
+    assert len(set(calls)) == len(calls) - 2
+
+
+def test_what_finished_while_the_store_was_away_is_settled_when_it_is_back():
+    backend, told, go, done = Faulty(), Told(), threading.Event(), threading.Event()
+    queue = Queue("q", backend, keep_succeeded=10)
+
+    @queue.job
+    def work() -> None:
+        go.wait(20)
+        done.set()
+
+    work.enqueue()
+    with running(Worker(queue, monitor=False, on_event=told)):
+        eventually(lambda: states(queue) == {"running": 1})
+        backend.away = True
+        go.set()
+        assert done.wait(20)
+        eventually(lambda: told.of(Kind.AWAY))
+        backend.away = False
+        eventually(lambda: states(queue) == {"succeeded": 1})
+        eventually(lambda: told.of(Kind.BACK))
+    kinds = told.kinds()
+    assert kinds.index(Kind.AWAY) < kinds.index(Kind.BACK) < kinds.index(Kind.SUCCEEDED)
+    assert "away" in told.of(Kind.AWAY)[0].reason
+
+
+def test_a_store_that_is_away_is_asked_less_and_less(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("jobcore.outage._MOST_SECONDS", 0.4)
+    backend, told = Faulty(), Told()
+    backend.away = True
+    queue = Queue("q", backend)
+    with running(Worker(queue, monitor=False, on_event=told)):
+        eventually(lambda: len(told.of(Kind.AWAY)) >= 4)
+    times = [event.at for event in told.of(Kind.AWAY)]
+    assert times[3] - times[2] > 0.15  # 0.05 to 0.1 s at first, then up to twice as long each time
+    assert backend.calls["claim"] < 20
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_a_worker_can_be_stopped_while_its_store_is_away(now: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("jobcore.shift.LAST_SECONDS", 0.1)
+    monkeypatch.setattr("jobcore.outage._FIRST_SECONDS", 3600.0)
+    monkeypatch.setattr("jobcore.outage._MOST_SECONDS", 3600.0)
+    backend, told = Faulty(), Told()
+    queue, _ = counting(backend)
+    backend.fail("settle", times=1000)
+    worker = Worker(queue, grace=3600 if now else 0.1, on_event=told)
+    with running(worker) as thread:
+        eventually(lambda: told.of(Kind.AWAY))
+        worker.stop(now=now)
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_an_idle_worker_whose_store_is_away_stops_at_once():
+    backend, told = Faulty(), Told()
+    backend.away = True
+    worker = Worker(Queue("q", backend), grace=3600, on_event=told)
+    with running(worker) as thread:
+        eventually(lambda: told.of(Kind.AWAY))
+        begun = perf_counter()
+        worker.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+        assert perf_counter() - begun < 15
+    eventually(lambda: threads() == [])
+
+
+def test_one_store_that_is_away_does_not_stop_the_others_queues():
+    bad, good = Faulty(), Faulty()
+    bad_queue, bad_ran = counting(bad, name="bad")
+    good_queue, good_ran = counting(good, name="good")
+    bad.away = True
+    told = Told()
+    with running(Worker(bad_queue, good_queue, monitor=False, on_event=told)):
+        eventually(lambda: len(good_ran) == 30 and states(good_queue) == {"succeeded": 30})
+        eventually(lambda: told.of(Kind.AWAY))
+        assert {event.queue for event in told.of(Kind.AWAY)} == {"bad"}
+        assert bad_ran == []
+        bad.away = False
+        eventually(lambda: states(bad_queue) == {"succeeded": 30})
+
+
+@pytest.mark.parametrize("verb", ["claim", "settle"])
+def test_step_raises_what_the_store_raised_and_the_next_goes_on(verb: str):
+    backend = Faulty()
+    queue, ran = counting(backend)
+    backend.lose(verb)
+    worker = Worker(queue, concurrency=30)
+    with pytest.raises(Uncertain):
+        worker.step()
+    worker.step()
+    worker.stop()
+    assert sorted(ran) == list(range(30))
+    assert states(queue) == {"succeeded": 30}
+
+
+def test_a_step_whose_second_claim_fails_still_runs_and_settles_the_first():
+    backend = Faulty()
+    first, ran = counting(backend, name="first")
+    second, _ = counting(Faulty(), name="second")
+    second.binding.backend.fail("claim")
+    worker = Worker(first, second, concurrency=30)
+    with pytest.raises(Unavailable):
+        worker.step()
+    assert len(ran) == 30
+    assert states(first) == {"succeeded": 30}
+    assert worker.step() == 30
+    worker.stop()
+
+
+def test_waiting_in_a_store_that_is_away_does_not_spin():
+    backend = Faulty()
+    queue, ran = counting(backend)
+    backend.inner.wait = lambda *args: (_ for _ in ()).throw(Unavailable("gone"))  # type: ignore[method-assign]
+    with running(Worker(queue, monitor=False)):
+        eventually(lambda: states(queue) == {"succeeded": 30})
+        before = backend.calls["wait"]
+        threading.Event().wait(0.3)
+        assert backend.calls["wait"] - before <= 2
+    assert len(ran) == 30
