@@ -13,7 +13,7 @@ from jobcore.conformance.faults import Loss
 SECOND: Final = 1_000_000
 
 Token: TypeAlias = tuple[int, str]
-"""How long ago a token was given, and what is forged of it."""
+"""How long ago a token was given, among those that are current or among all, or what is forged of it."""
 
 WHO = st.integers(0, 1)
 LOSSES = st.sampled_from([*[Loss.NOTHING] * 4, *Loss])
@@ -28,7 +28,7 @@ BYTES = st.sampled_from([NO_BOUND, NO_BOUND, 4, 3, 0])
 KEEPS = st.builds(Keep, st.integers(0, 3), st.integers(0, 3))
 REASONS = st.sampled_from(["", "why", "ü\0\ud800"])
 TOKENS: st.SearchStrategy[Token] = st.tuples(
-    st.integers(0, 9), st.sampled_from(["none", "none", "none", "fence", "call", "id"])
+    st.integers(0, 9), st.sampled_from(["current"] * 6 + ["any", "fence", "call", "id"])
 )
 
 PUSHES = st.lists(

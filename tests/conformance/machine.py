@@ -48,6 +48,7 @@ class Histories:
                 max_examples=harness.examples,
                 stateful_step_count=STEPS,
                 deadline=None,
+                report_multiple_bugs=False,
                 suppress_health_check=list(HealthCheck),
             ),
         )
@@ -256,9 +257,10 @@ class Machine(RuleBasedStateMachine):
 
     def _hold(self, token: draws.Token) -> Hold:
         """A token that was given some time ago, or a forgery of it."""
-        which, forgery = token
-        hold = self.tokens[-1 - which % len(self.tokens)] if self.tokens else Hold("a", new_call(), 1)
-        match forgery:
+        which, kind = token
+        given = [hold for hold in self.tokens if self.model.current(hold)] if kind == "current" else self.tokens
+        hold = given[-1 - which % len(given)] if given else Hold("a", new_call(), 1)
+        match kind:
             case "fence":
                 return replace(hold, fence=hold.fence + 1)
             case "call":

@@ -116,7 +116,7 @@ class Model:
         """As `Backend.extend`, never BUSY."""
         answers = []
         for hold in holds:
-            job = self._current(hold)
+            job = self.current(hold)
             if job:
                 _run(job).lease_until = self.now + lease
             answers.append(Answer.HELD if job else Answer.LOST)
@@ -147,6 +147,11 @@ class Model:
     def held(self, call: bytes) -> list[Job]:
         """The jobs that a call holds."""
         return [job for job in self.jobs if job.run and job.run.call == call]
+
+    def current(self, hold: Hold) -> Job | None:
+        """The job of a token, if it is the current one."""
+        job = self.find(hold.id)
+        return job if job and job.run and (job.run.call, job.run.fence) == (hold.call, hold.fence) else None
 
     def view(self, job: Job) -> State:
         """A job's state, with READY and SCHEDULED told apart."""
@@ -224,7 +229,7 @@ class Model:
         return Pushed(push.id, created=True, state=self.view(job))
 
     def _settle(self, hold: Hold, outcome: Outcome, keep: Keep) -> Answer:
-        job = self._current(hold)
+        job = self.current(hold)
         if job is None:
             return Answer.LOST
         job.run = None
@@ -278,11 +283,6 @@ class Model:
     def _drop(self, job: Job) -> None:
         self.jobs.remove(job)
         self.remembered[job.push.id] = self.now + job.push.remember * SECOND
-
-    def _current(self, hold: Hold) -> Job | None:
-        """The job of a token, if it is the current one."""
-        job = self.find(hold.id)
-        return job if job and job.run and (job.run.call, job.run.fence) == (hold.call, hold.fence) else None
 
     def _next_turn(self) -> int:
         self.turn += 1
