@@ -113,3 +113,23 @@ def states(queue: Queue[Any]) -> dict[str, int]:
     """How many jobs there are in each state that has any."""
     counts = queue.counts()
     return {str(state): number for state in State if (number := getattr(counts, state))}
+
+
+def turns_of(worker: Worker) -> Callable[[], int]:
+    """Count the rounds that a running worker's movers make from here on."""
+    turns = [0]
+    eventually(lambda: worker._shift.movers)
+    for mover in worker._shift.movers:
+
+        def counted(turn: Callable[[], None] = mover.turn) -> None:
+            turns[0] += 1
+            turn()
+
+        mover.turn = counted  # type: ignore[method-assign]  # to be counted
+    return lambda: turns[0]
+
+
+def pause() -> None:
+    """Let a worker that spins do so for a while: it would make thousands of rounds."""
+    for _ in range(30):
+        threading.Event().wait(0.01)

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from core.loops import Told, eventually, running, states, threads
+from core.loops import Told, eventually, pause, running, states, threads, turns_of
 
 from jobcore.backend import Entry, State
 from jobcore.events import Kind
@@ -260,26 +260,13 @@ def test_with_half_of_its_hands_gone_a_worker_claims_no_more_until_one_is_back()
     with running(worker):
         eventually(lambda: told.of(Kind.STUCK))
         other.enqueue()
-        turns = count_turns(worker)
+        turns = turns_of(worker)
         eventually(lambda: states(queue) == {"ready": 1, "running": 1})
-        threading.Event().wait(0.2)
+        pause()
         assert not ran
-        assert turns[0] < 50
+        assert turns() < 50
         release.set()
         eventually(lambda: ran)
-
-
-def count_turns(worker: Worker) -> list[int]:
-    """How many rounds the worker's movers make from here on."""
-    turns = [0]
-    for mover in worker._shift.movers:
-
-        def counted(turn: Any = mover.turn) -> None:
-            turns[0] += 1
-            turn()
-
-        mover.turn = counted  # type: ignore[method-assign]  # to be counted
-    return turns
 
 
 def test_a_replaceable_worker_stops_when_half_of_its_hands_are_gone():
