@@ -39,6 +39,9 @@ from jobcore.events import Event, Kind
 LEASE: Final = 3.0
 HANDS: Final = 4
 BATCH: Final = 500
+PARTS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where statements, and what else has them, are kept in a syntax tree."""
+
 PLENTY: Final = 1_000_000
 PATIENCE: Final = 600.0
 """Seconds after which what has not ended counts as lost."""
@@ -59,8 +62,13 @@ def count_definitions(context: JobContext[None], path: str) -> int:
     """How many functions and classes a source file defines."""
     with Path(os.environ[RUNS]).open("a") as runs:  # proof of each run, whatever becomes of its worker
         runs.write(f"{os.getpid()} {context.id}\n")
-    tree = ast.parse(Path(path).read_bytes())
-    return sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) for node in ast.walk(tree))
+    return definitions(ast.parse(Path(path).read_bytes()))
+
+
+def definitions(block: ast.AST) -> int:
+    """How many functions and classes a block of code defines; only statements are looked at, as the rest can't."""
+    inner = (each for part in PARTS for each in getattr(block, part, ()))
+    return isinstance(block, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) + sum(map(definitions, inner))
 
 
 def sources() -> list[str]:
@@ -124,9 +132,12 @@ def doomed_process(after: int) -> Iterator[Doomed]:
     process = subprocess.Popen([*command, *options], cwd=Path(__file__).parent)  # noqa: S603 -- our own interpreter
 
     def is_dead() -> bool:
-        if process.poll() is None and sum(pid == process.pid for pid, _ in runs()) >= after:
-            process.kill()
-        return process.poll() is not None
+        if process.poll() is not None:
+            sys.exit(f"the worker process ended by itself, with {process.returncode}")
+        if sum(pid == process.pid for pid, _ in runs()) < after:
+            return False
+        process.kill()
+        return True
 
     try:
         yield Doomed(is_dead, "killed with SIGKILL")
@@ -169,20 +180,20 @@ def run(screen: Console, doomed: Callable[[int], AbstractContextManager[Doomed]]
         pushed.id for start in range(0, len(jobs), BATCH) for pushed in queue.enqueue_many(jobs[start : start + BATCH])
     ]
     began = time.monotonic()
-    with doomed(len(ids) // 4) as victim, Worker(queue, concurrency=HANDS, lease=LEASE, on_event=listen):
+    with doomed(len(ids) // 8) as victim, Worker(queue, concurrency=HANDS, lease=LEASE, on_event=listen):
         watch(screen, victim, len(ids))
         seconds = time.monotonic() - began
     return count(ids, told[Kind.RECOVERED], seconds)
 
 
 def watch(screen: Console, victim: Doomed, total: int) -> None:
-    """Show how far the jobs are, until all have ended and the victim is dead."""
+    """Show how far the jobs are, until all have ended; see that the victim dies on the way."""
     dead, ended, shown = False, 0, 0
     give_up = time.monotonic() + PATIENCE
     columns = TextColumn("parsing the standard library"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
         bar = progress.add_task("", total=total)
-        while (not dead or ended < total) and time.monotonic() < give_up:
+        while ended < total and time.monotonic() < give_up:
             time.sleep(0.1)
             counts = queue.counts()
             ended = counts.succeeded + counts.failed
@@ -193,6 +204,8 @@ def watch(screen: Console, victim: Doomed, total: int) -> None:
             if not dead and victim.is_dead():
                 dead = True
                 screen.print(f"after {ended:,} jobs, one of the two workers was {victim.how}", soft_wrap=True)
+    if not dead:
+        sys.exit("the worker that was to die had too little to do for that")
 
 
 def count(ids: Sequence[str], recovered: int, seconds: float) -> Figures:
@@ -248,4 +261,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -8,16 +8,18 @@ import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from jobcore import Queue, State, Worker
 from jobcore.backend import Claim, Fail, Push
 from jobcore.cli.app import app
-from typer.testing import CliRunner, Result
 
-SHOP = '''
+SHOP = """
 import os
 from jobcore import Queue
 from jobcore.backend import Unavailable, Uncertain
@@ -42,7 +44,7 @@ def send(to: str, copies: int = 1) -> str:
     return to
 
 troubled.job(name="send")(send.__wrapped__)
-'''
+"""
 MADE = '{"to": "a@b.c"}'
 
 Run = Callable[..., Result]
@@ -56,8 +58,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delenv("JOBCORE_URL", raising=False)
-    import shop
-
+    shop = import_module("shop")
     yield shop
     for queue in (shop.mail, shop.video, shop.troubled):
         queue.close()
@@ -457,7 +458,9 @@ def test_the_version(run: Run) -> None:
 
 def test_nothing_of_the_command_line_is_loaded_before_it_is_used() -> None:
     loaded = "import jobcore, jobcore.cli, sys; print({'typer', 'rich', 'click'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True, text=True).stdout == "set()\n"
+    assert (
+        subprocess.run([sys.executable, "-c", loaded], capture_output=True, check=True, text=True).stdout == "set()\n"
+    )
 
 
 def test_shells_can_complete_commands() -> None:

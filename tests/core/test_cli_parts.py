@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 import pytest
 import typer
+
 from jobcore.backend import Unavailable
 from jobcore.cli import logs
 from jobcore.cli.exits import ExitCode, code_of

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from time import monotonic
 
 import pytest
+
 from jobcore import Queue
 from jobcore.cli.exits import ExitCode
 
