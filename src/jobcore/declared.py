@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from jobcore.backend.options import hint
 from jobcore.errors import InvalidArgument, RegistrationError
 from jobcore.job import JobOptions, Policy, PolicyOptions
 
@@ -67,9 +67,7 @@ def _names(cls: type, said: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 def _check_options(cls: type, options: JobOptions) -> None:
     for option in options:
         if option not in _OPTIONS:
-            close = difflib.get_close_matches(option, _OPTIONS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(_OPTIONS)}"
-            raise RegistrationError(f"{cls.__name__}: a job has no option {option}; {hint}")
+            raise RegistrationError(f"{cls.__name__}: a job has no option {option!r}: {hint(option, _OPTIONS)}")
 
 
 def _upgrade_of(cls: type, fields: tuple[str, ...]) -> Upgrade | None:

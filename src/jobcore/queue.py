@@ -21,6 +21,7 @@ from typing import (
 )
 
 from jobcore.backend import Keep, check_queue
+from jobcore.backend.options import hint
 from jobcore.binding import Binding, Lifespan, Source
 from jobcore.codec import Registry
 from jobcore.enqueuing import Enqueuing, Q
@@ -143,6 +144,8 @@ class Queue(Enqueuing[Q]):
     ) -> None:
         check_queue(name)
         self.name = name
+        for option in policy.keys() - PolicyOptions.__annotations__.keys():
+            raise InvalidArgument(f"a queue has no option {option!r}: {hint(option, QueueOptions.__annotations__)}")
         self.policy: Final = Policy(**policy)
         self.registry = Registry(name, self.policy)
         self.keep: Final = Keep(

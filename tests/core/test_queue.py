@@ -88,6 +88,7 @@ def test_its_logger_is_named_after_it_unless_one_is_chosen() -> None:
         ({"name": 3}, "queue's name"),
         ({"keep_failed": -1}, "keep_failed"),
         ({"keep_failed": None}, "keep_failed"),
+        ({"keep_faild": 3}, "did you mean .keep_failed.?"),
         ({"keep_succeeded": 1.5}, "keep_succeeded"),
         ({"remember": -1}, "remember"),
         ({"max_payload": -1}, "max_payload"),

@@ -252,7 +252,7 @@ def test_a_name_outside_its_characters_is_refused(name: Any) -> None:
 
 def test_a_misspelt_option_names_the_right_one() -> None:
     misspelt: Any = {"max_attempt": 3}
-    with pytest.raises(RegistrationError, match="no option max_attempt; did you mean max_attempts"):
+    with pytest.raises(RegistrationError, match="no option 'max_attempt': did you mean 'max_attempts'"):
         Queue("q").job(**misspelt)(Decorated)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,9 +27,7 @@ def url_options(url: str, known: Mapping[str, Callable[[str], Any]]) -> tuple[st
     values: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known))}"
-            raise ConfigurationError(f"{urlsplit(url).scheme}:// has no option {name!r}: {hint}")
+            raise ConfigurationError(f"{urlsplit(url).scheme}:// has no option {name!r}: {hint(name, known)}")
         if name in values:
             raise ConfigurationError(f"the option {name!r} is given twice")
         try:
@@ -37,3 +35,10 @@ def url_options(url: str, known: Mapping[str, Callable[[str], Any]]) -> tuple[st
         except ValueError as error:
             raise ConfigurationError(f"the option {name}={text!r} can't be read: {error}") from None
     return base, values
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none of those known: the one that was meant, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
