@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 import redis
@@ -225,7 +227,7 @@ def test_a_call_without_an_answer_is_uncertain_and_is_not_sent_again(answer: byt
 def test_an_error_that_is_answered_is_refused(error: str) -> None:
     with liar(_scripts(f"-{error}\r\n".encode())) as url, closing(connect(url)) as backend:
         for _ in range(2):
-            with pytest.raises(Refused, match=error.split()[0]):
+            with pytest.raises(Refused, match=error.partition(" ")[0]):
                 backend.push("q", JOB)
 
 
@@ -320,17 +322,52 @@ def test_a_cluster_is_waited_on_for_queues_of_different_slots(node: servers.Serv
 
 def test_a_moved_slot_is_followed(node: servers.Server) -> None:
     """A node that sends every call away once, as one does whose slots have moved."""
-    host, port = node.url.rpartition("//")[2].split(":")
+    address = node.url.rpartition("//")[2]
     heard: list[bytes] = []
 
     def send_away(command: bytes) -> bytes:
         heard.append(command)
-        return _scripts(f"-MOVED 1 {host}:{port}\r\n".encode())(command)
+        return _scripts(f"-MOVED 1 {address}\r\n".encode())(command)
 
     with liar(send_away) as url, closing(RedisBackend(lambda: RedisCluster.from_url(node.url))) as backend:
         backend.counts("moved")
-        liar_host, liar_port = url.rpartition("//")[2].split(":")
-        backend._route._homes["{jobcore:moved}"] = (liar_host, int(liar_port))
+        backend._route._homes["{jobcore:moved}"] = ("127.0.0.1", int(url.rpartition(":")[2]))
         assert backend.push("moved", JOB)[0].created
         assert backend.push("moved", JOB)[0].state is State.READY
     assert len([command for command in heard if b"EVAL" in command]) == 1
+
+
+def test_the_documented_account_is_enough_in_a_cluster(node: servers.Server) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
+    rule = re.search(r"^ACL SETUSER jobs (.*?)^```", page, re.MULTILINE | re.DOTALL)
+    more = re.search(r"in a cluster `(\+.*?)`", page)
+    assert rule
+    assert more
+    with node.client() as store:
+        store.execute_command("ACL", "SETUSER", "jobs", "reset", *rule[1].split(), *more[1].split())
+    url = node.url.replace("redis://", "redis+cluster://jobs:PASSWORD@")
+    with closing(connect(url)) as backend:
+        backend.push("account", JOB)
+        assert backend.wait(["account", "another"], 1) == {"account"}
+        assert backend.claim("account", 1, 9, "me", bytes(16), 9).claims
+
+
+def test_a_cluster_whose_node_went_away_is_looked_for_again() -> None:
+    with (
+        servers.server(cluster=True, config=["--appendonly", "yes", "--appendfsync", "always"]) as node,
+        closing(connect(node.url.replace("redis:", "redis+cluster:"))) as backend,
+    ):
+        backend.push("q", JOB)
+        node.kill()
+        for _ in range(3):
+            with pytest.raises((Unavailable, Uncertain)):
+                backend.push("q", JOB)
+        node.start()
+        servers.wait_until(lambda: _is_known(backend))
+
+
+def _is_known(backend: RedisBackend) -> bool:
+    try:
+        return not backend.push("q", JOB)[0].created
+    except Refused:  # the cluster is down until its node has looked around
+        return False

@@ -279,5 +279,5 @@ def test_the_documented_account_is_enough(server: servers.Server, store: redis.R
         backend.redrive("q", listed[:1]), backend.remove("q", listed)
     backend.destroy("q")
     with pytest.raises(Refused, match="NOPERM"):
-        RedisBackend(redis.Redis.from_url(server.url, username="jobs", password="PASSWORD"), prefix="x").counts("q")
+        connect(server.url.replace("//", "//jobs:PASSWORD@") + "?prefix=other").counts("q")
     backend.close()

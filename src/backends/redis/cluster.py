@@ -93,6 +93,8 @@ class Cluster:
     def _asked(self, question: Callable[[RedisCluster], Any]) -> Any:
         try:
             return question(self._opened())
+        except ResponseError as error:
+            raise refusal(error) from error
         except (RedisError, RedisClusterException, OSError) as error:
             raise Unavailable(f"the Redis cluster can't be reached: {error}") from error
 

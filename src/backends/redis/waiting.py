@@ -73,7 +73,7 @@ class Waiting:
         if self._pid != os.getpid():
             self._forget()
         names = tuple(dict.fromkeys(queues))
-        waiter = self._idle.pop() if self._idle else Waiter()
+        waiter = self._a_waiter()
         self._asleep.append(names)  # from here on, `ring` leaves a marker for it
         try:
             return self._sleep(waiter, names, min(timeout, PATIENCE))
@@ -90,6 +90,12 @@ class Waiting:
             tag = self._tag(queue)
             push = command(b"LPUSH", _markers(tag), *[b""] * sleepers)
             self._route.call(tag, partial(exchange, command=push))
+
+    def _a_waiter(self) -> Waiter:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Waiter()
 
     def _sleep(self, waiter: Waiter, names: Iterable[str], timeout: float) -> set[str]:
         for queue in names:

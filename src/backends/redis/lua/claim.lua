@@ -17,7 +17,7 @@ local function take_in()
     local id = string.format('inbox-%.0f-%.0f', now, order + i)
     local key = pack(KEY, 100, now, order + i)
     records[2 * i - 1], records[2 * i] = id, pack(HEAD, 'q', 0, key, now, 0, 0) .. payload
-    members[2 * i - 1], members[2 * i] = 0, key .. id
+    members[2 * i - 1], members[2 * i] = '0', key .. id
   end
   each('HSET', jobs, records)
   each('ZADD', ready, members)
@@ -25,6 +25,7 @@ local function take_in()
 end
 
 local ids, answer, full = {}, {}, take_in()
+local lease_until, lease_text = now + lease, text(now + lease)
 
 -- Takes a run of members that lie next to each other, as far as there is room. The first write frees: at
 -- `maxmemory` a script may go on from there.
@@ -42,9 +43,9 @@ local function take(members)
     room = room - size
     local hold = pack(RUN, call, math.max(fence + 1, now), attempt + 1, lost, now, 0, remember, members[i])
     ids[#ids + 1] = id
-    tell(answer, id, hold, record, now + lease)
+    tell(answer, id, hold, record, lease_until)
     holds[2 * i - 1], holds[2 * i] = id, hold
-    ends[2 * i - 1], ends[2 * i] = now + lease, id
+    ends[2 * i - 1], ends[2 * i] = lease_text, id
     taken = i
   end
   if taken == 0 then return end

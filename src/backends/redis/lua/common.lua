@@ -27,6 +27,11 @@ local function clock()
 end
 local now = clock()
 
+-- A number as text, exact and made once: Redis is slow at turning a script's numbers into text, over and over.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
 -- A command over many values; Lua can't pass 8000 at once.
 local function each(command, key, values)
   for first = 1, #values, 5000 do

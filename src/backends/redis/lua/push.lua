@@ -30,7 +30,7 @@ for i, item in ipairs(items) do
   elseif exec('HSETNX', jobs, id, record) == 0 then
     answers[i] = state_of(id)
   else
-    members[#members + 1] = 0
+    members[#members + 1] = '0'
     members[#members + 1] = key .. id
     if place > now then
       answers[i], due = 'D', math.min(due or place, place)

@@ -12,7 +12,7 @@ local count, due = 0, nil
 local function drop(id, remember)
   gone[#gone + 1] = id
   if remember > 0 then
-    chosen[#chosen + 1] = forget_at(remember)
+    chosen[#chosen + 1] = text(forget_at(remember))
     chosen[#chosen + 1] = id
   end
 end
