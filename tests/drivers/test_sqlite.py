@@ -1,32 +1,118 @@
-"""The SQLite driver: the suite."""
+"""The SQLite driver: the suite, its plans, and the steps that its statements take."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from jobcore.backend import Backend
-from jobcore.backends.sqlite import SqliteBackend
-from jobcore.conformance import BackendSuite, Harness
+from jobcore.backend import Answer, Backend, ConfigurationError, Keep, Push, Succeed
+from jobcore.backends.sqlite import SqliteBackend, connect
+from jobcore.backends.sqlite.scripts import script
+from jobcore.conformance import BackendSuite, Client, Harness
+from jobcore.conformance.details_arguments import VERBS
 from jobcore.testing import ManualClock
 
 
 class SqliteHarness(Harness):
-    """One file in a folder of its own."""
+    """One file in a folder of its own. Nothing here pulls the plug, so the disk need not be waited for."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
         self._folder = folder
+        self._made: list[SqliteBackend] = []
 
     def make(self) -> Backend:
-        return SqliteBackend(self._folder / "jobs.db", clock=self.clock, synchronous="NORMAL")
+        self._made.append(SqliteBackend(self._folder / "jobs.db", clock=self.clock, synchronous="NORMAL"))
+        return self._made[-1]
 
     def apart(self) -> Backend:
         return SqliteBackend(self._folder / "others.db", clock=self.clock, synchronous="NORMAL")
+
+    def work(self, call: Callable[[], object]) -> int:
+        """The steps of SQLite's virtual machine, counted on the connections that are open by now."""
+        steps = 0
+
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        connections = [db for backend in self._made for db in _connections(backend)]
+        for db in connections:
+            db.set_progress_handler(step, 1)
+        call()
+        for db in connections:
+            db.set_progress_handler(None, 0)
+        assert steps, "no connection was watched"
+        return steps
+
+
+def _connections(backend: SqliteBackend) -> Iterator[sqlite3.Connection]:
+    yield from backend._file._idle
+    if backend._file._writer._db:
+        yield backend._file._writer._db
 
 
 class TestSqlite(BackendSuite):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Harness:
         return SqliteHarness(tmp_path)
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[SqliteBackend]:
+    made = SqliteBackend(tmp_path / "jobs.db", clock=ManualClock(), synchronous="NORMAL")
+    yield made
+    made.close()
+
+
+PLANS = {
+    "bands": {"SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=? AND priority<?)"},
+    "waiting": {"SEARCH jobcore_jobs USING INDEX jobcore_ready (queue=? AND state=? AND priority=? AND place>? AND place<?)"},
+    "first": {"SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=? AND priority=?)"},
+    "counts": {
+        "SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=?)",
+        "SEARCH jobcore_jobs USING COVERING INDEX jobcore_running (queue=? AND call>?)",
+        "SEARCH jobcore_jobs USING COVERING INDEX jobcore_finished (queue=?)",
+    },
+    "claim": {"SEARCH jobcore_jobs USING INTEGER PRIMARY KEY (rowid=?)"},
+    "held": {"SEARCH jobcore_jobs USING INDEX jobcore_running (queue=? AND call=?)"},
+    "extend": {"SEARCH jobcore_jobs USING INDEX jobcore_id (queue=? AND id=?)"},
+    "settle_drop": {
+        "SEARCH jobcore_jobs USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH job USING INDEX jobcore_id (queue=? AND id=?)",
+    },
+    "settle_finish": {"SEARCH jobcore_jobs USING INDEX jobcore_id (queue=? AND id=?)", "SEARCH jobcore_jobs"},
+    "settle_retry": {"SEARCH jobcore_jobs USING INDEX jobcore_id (queue=? AND id=?)", "SEARCH jobcore_jobs"},
+    "settle_return": {"SEARCH jobcore_jobs USING INDEX jobcore_id (queue=? AND id=?)"},
+    "settle_trim": {
+        "SEARCH jobcore_jobs USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH jobcore_jobs USING COVERING INDEX jobcore_finished (queue=? AND state=?)",
+    },
+    "push": {"SEARCH jobcore_remembered USING PRIMARY KEY (queue=? AND id=?)"},
+    "push_forget": {
+        "SEARCH jobcore_remembered USING PRIMARY KEY (queue=? AND id=?)",
+        "SEARCH jobcore_remembered USING COVERING INDEX jobcore_until (until<?)",
+    },
+    "peek_finished": {"SEARCH jobcore_jobs USING COVERING INDEX jobcore_finished (queue=? AND state=? AND rowid<?)"},
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_statements_seek(backend: SqliteBackend, name: str) -> None:
+    """Law 12: no table is scanned, and what waits is not sorted. SEARCH without an index is the largest n's seek."""
+    plan = backend._file.read(lambda db: _plan(db, name))
+    touched = {line for line in plan if "jobcore_" in line or " job " in line}
+    assert touched == PLANS[name]
+    assert not any("TEMP B-TREE" in line for line in plan) or name == "held"
+
+
+def _plan(db: sqlite3.Connection, name: str) -> list[str]:
+    nothing = dict.fromkeys(
+        "queue now id call fence n lease holder chosen holds top priority place until state other cap jobs "
+        "remember payload reason value".split()
+    )
+    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {script(name)}", nothing)]

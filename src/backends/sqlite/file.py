@@ -66,7 +66,7 @@ class File:
             Unavailable: the file could not be opened, or others kept its lock.
             Refused: SQLite did not do it.
         """
-        with GATE.open():
+        with GATE:
             try:
                 return patiently(lambda: self._read(look), self._timeout)
             except sqlite3.Error as error:
@@ -74,7 +74,7 @@ class File:
 
     def version(self) -> int:
         """A number that changes with each commit, of any process. It is read from shared memory, not from disk."""
-        with GATE.open(), self._watching:
+        with GATE, self._watching:
             try:
                 self._watcher = self._watcher or patiently(self._open, self._timeout)
                 return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
@@ -90,7 +90,7 @@ class File:
         """Finish what was begun, and close the connections."""
         self._closed = True
         self._writer.close()
-        with GATE.open():
+        with GATE:
             while self._idle:
                 self._idle.pop().close()
             with self._watching:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, Protocol
 from weakref import WeakSet
 
@@ -33,7 +31,7 @@ class Forkable(Protocol):
 
 
 class Gate:
-    """Lets statements run together, and forks between them."""
+    """Lets statements run together (`with GATE:`), and forks between them."""
 
     def __init__(self) -> None:
         self._things: WeakSet[Forkable] = WeakSet()
@@ -45,17 +43,18 @@ class Gate:
         with self._left:
             self._things.add(thing)
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Keep forks away."""
+    def __enter__(self) -> None:
+        """Go in, and keep forks away."""
         with self._left:
-            self._left.wait_for(lambda: not self._forking)
+            while self._forking:
+                self._left.wait()
             self._inside += 1
-        try:
-            yield
-        finally:
-            with self._left:
-                self._inside -= 1
+
+    def __exit__(self, *_: object) -> None:
+        """Leave."""
+        with self._left:
+            self._inside -= 1
+            if self._forking:
                 self._left.notify_all()
 
     def before(self) -> None:

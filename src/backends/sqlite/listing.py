@@ -39,7 +39,7 @@ def get(tx: Transaction, ids: Sequence[str]) -> list[Entry | None]:
 
 def counts(tx: Transaction) -> Counts:
     """How many jobs are in each state."""
-    return Counts(**dict(tx.run(_COUNTS)))
+    return Counts(*tx.run(_COUNTS).fetchone())
 
 
 def _entry(tx: Transaction, n: int) -> Entry:

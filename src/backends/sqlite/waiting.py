@@ -1,6 +1,6 @@
 """How those who wait for jobs learn of them, without a server.
 
-In this process whoever makes a job ready says so at once. What other processes commit is seen by looking, some forty
+In this process whoever makes a job ready says so at once. What other processes commit is seen by looking, twenty-five
 times a second, whether the file has changed: a number in memory that SQLite shares among processes.
 """
 
@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from jobcore.backends.sqlite.forks import GATE
 
-INTERVAL: Final = 0.025
+INTERVAL: Final = 0.04
 """Seconds between two looks at what other processes did."""
 
 
@@ -42,7 +42,9 @@ class Bell:
     def wait(self, rings: int, timeout: float) -> bool:
         """Wait until it was rung more often than `rings` times, or for `timeout` seconds; whether it was."""
         with self._rung:
-            return self._rung.wait_for(lambda: self.rings != rings, timeout)
+            if self.rings == rings:
+                self._rung.wait(timeout)
+            return self.rings != rings
 
 
 _bells: Final[WeakValueDictionary[Path, Bell]] = WeakValueDictionary()

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from jobcore.backend import QueueClosed, Unavailable, Uncertain
+from jobcore.backend import QueueClosed, Unavailable
 from jobcore.backends.sqlite.errors import is_busy, of_commit, pause, translated
 from jobcore.backends.sqlite.forks import GATE
 
@@ -38,7 +38,7 @@ class Writer:
     Args:
         path: the file's, for messages.
         connect: opens a connection.
-        timeout: seconds that a caller waits.
+        timeout: seconds that a caller waits for the lock.
     """
 
     def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection], timeout: float) -> None:
@@ -61,7 +61,7 @@ class Writer:
         Raises:
             Unavailable: the file could not be opened, or others kept its lock; nothing was changed.
             Refused: SQLite did not do it; nothing was changed.
-            Uncertain: the disk failed, or gave no answer, while the change was being committed.
+            Uncertain: the disk failed while the change was being committed.
         """
         call = _Call(change, Future())
         with self._arrived:
@@ -75,7 +75,7 @@ class Writer:
         except TimeoutError:
             if call.answer.cancel():
                 raise Unavailable(f"{self._path}: other connections kept it locked for {self._timeout} s") from None
-            raise Uncertain(f"{self._path}: the disk gave no answer for {self._timeout} s") from None
+        return call.answer.result()  # type: ignore[no-any-return]  # it has begun: the lock is ours, and it will end
 
     def close(self) -> None:
         """Make the changes that wait, and end."""
@@ -101,11 +101,11 @@ class Writer:
 
     def _work(self) -> None:
         while self._await_calls():
-            with GATE.open():
+            with GATE:
                 done = self._transact()
             if not done:
                 pause()
-        with GATE.open():
+        with GATE:
             self.disconnect()
 
     def _await_calls(self) -> bool:

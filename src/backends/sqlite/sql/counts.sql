@@ -1,10 +1,15 @@
--- counts: how many jobs are in each state. Reads indexes only.
+-- counts: how many jobs are in each state. Reads indexes only, from end to end.
 --
--- Parameters: queue, now. Gives a row for each state that has jobs: state, how many.
-SELECT CASE WHEN place <= :now THEN 'ready' ELSE 'scheduled' END AS view, count(*)
-FROM jobcore_jobs INDEXED BY jobcore_ready WHERE queue = :queue AND state = 'ready' GROUP BY view
-UNION ALL
-SELECT 'running', count(*) FROM jobcore_jobs INDEXED BY jobcore_running WHERE queue = :queue AND state = 'running'
-UNION ALL
-SELECT state, count(*) FROM jobcore_jobs INDEXED BY jobcore_finished
-WHERE queue = :queue AND finished_at IS NOT NULL GROUP BY state
+-- Parameters: queue, now. Gives one row, the fields of `Counts`.
+SELECT *
+FROM (
+    SELECT count(*) FILTER (WHERE place <= :now), count(*) FILTER (WHERE place > :now)
+    FROM jobcore_jobs INDEXED BY jobcore_ready WHERE queue = :queue AND state = 'ready'
+) CROSS JOIN (
+    SELECT count(*) FROM jobcore_jobs INDEXED BY jobcore_running WHERE queue = :queue AND call IS NOT NULL
+) CROSS JOIN (
+    SELECT
+        count(*) FILTER (WHERE state = 'succeeded'), count(*) FILTER (WHERE state = 'failed'),
+        count(*) FILTER (WHERE state = 'timed_out'), count(*) FILTER (WHERE state = 'broken')
+    FROM jobcore_jobs INDEXED BY jobcore_finished WHERE queue = :queue AND state NOT IN ('ready', 'running')
+)

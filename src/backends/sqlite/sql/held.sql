@@ -4,5 +4,5 @@
 -- of a claim, which have no such lease, by key.
 SELECT id, call, fence, payload, priority, attempt, lost, pushed_at, started_at, lease_until, lapsed_at
 FROM jobcore_jobs INDEXED BY jobcore_running
-WHERE queue = :queue AND state = 'running' AND call = :call
+WHERE queue = :queue AND call = :call
 ORDER BY lapsed_at, priority DESC, place, n

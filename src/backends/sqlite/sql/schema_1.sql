@@ -31,11 +31,12 @@ CREATE TABLE jobcore_jobs (
     payload BLOB NOT NULL  -- the last, so that no other column is read past it
 );
 
--- Each index serves one question; n ends them all, as it does every index of SQLite.
+-- Each index serves one question; n ends them all, as it does every index of SQLite. What a partial index asks for is
+-- among its columns: only then can a question be answered from the index alone.
 CREATE UNIQUE INDEX jobcore_id ON jobcore_jobs (queue, id);
-CREATE INDEX jobcore_ready ON jobcore_jobs (queue, priority DESC, place) WHERE state = 'ready';
-CREATE INDEX jobcore_running ON jobcore_jobs (queue, call) WHERE state = 'running';
-CREATE INDEX jobcore_finished ON jobcore_jobs (queue, state) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobcore_ready ON jobcore_jobs (queue, state, priority DESC, place) WHERE state = 'ready';
+CREATE INDEX jobcore_running ON jobcore_jobs (queue, call) WHERE call IS NOT NULL;
+CREATE INDEX jobcore_finished ON jobcore_jobs (queue, state) WHERE state NOT IN ('ready', 'running');
 
 -- Ids that users chose, whose jobs have left the store.
 CREATE TABLE jobcore_remembered (

@@ -5,10 +5,10 @@
 DELETE FROM jobcore_jobs WHERE n IN (
     SELECT n FROM (
         SELECT n FROM jobcore_jobs INDEXED BY jobcore_finished
-        WHERE queue = :queue AND state = :state AND finished_at IS NOT NULL
+        WHERE queue = :queue AND state = :state AND state NOT IN ('ready', 'running')
         UNION
         SELECT n FROM jobcore_jobs INDEXED BY jobcore_finished
-        WHERE queue = :queue AND state = :other AND finished_at IS NOT NULL
+        WHERE queue = :queue AND state = :other AND state NOT IN ('ready', 'running')
         ORDER BY n DESC LIMIT -1 OFFSET :cap
     )
 )
