@@ -11,12 +11,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 import typer
+from typer.main import get_command
 
 from jobcore.backend import Unavailable
 from jobcore.cli import logs
+from jobcore.cli.app import app
 from jobcore.cli.exits import ExitCode, code_of
 from jobcore.cli.options import duration
 from jobcore.cli.output import in_words, iso, when
@@ -230,3 +233,22 @@ os.kill(os.getpid(), 9)
         process.stdin.flush()
         assert process.stdout.read() == b""  # nobody has it open any more: the child has ended as well
         assert process.wait(BOUND) == -signal.SIGKILL
+
+
+# -- what is written about it
+
+
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # it is a group of commands
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_option_is_described(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    visible = [opt for each in COMMANDS[name].params if not getattr(each, "hidden", False) for opt in each.opts]
+    missing = [option for option in visible if option.startswith("--") and option not in page]
+    assert (f"`{name}`" in page or f"$ jobcore {name} " in page, missing) == (True, [])
+
+
+def test_each_exit_code_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    assert [code for code in ExitCode if f"\n| {code.value} |" not in page] == []

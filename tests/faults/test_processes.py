@@ -225,3 +225,12 @@ def test_a_child_whose_hands_are_stuck_is_replaced(program: Program) -> None:
         assert (stuck != other, lost) == (True, 1)
         parent.send(signal.SIGTERM)
         assert parent.ended() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_monitor_runs_until_it_is_told_to_stop(program: Program, number: signal.Signals) -> None:
+    with program.running("monitor", "app:queue") as monitor:
+        monitor.until("monitoring", program.queue.name)
+        monitor.send(number)
+        assert monitor.ended() == 0
+        assert "Traceback" not in "".join(monitor.said)
