@@ -63,6 +63,7 @@ class Mover:
         self.lanes = lanes
         self.lonely: deque[Task] = deque()  # what waits to be run alone
         self.bell = Bell()
+        self.hungry = False  # all hands are taken, perhaps by another mover's jobs
         self._outage = Outage(lambda: shift.teller, [lane.name for lane in lanes])
         self._settler = Settler(shift, backend, self._outage, self._settled)
         self._waiter = Waiter(backend, self.wake) if isinstance(backend, Wakes) else None
@@ -285,6 +286,9 @@ class Mover:
     def _settled(self, batch: list[Task]) -> None:
         self._bytes -= sum(len(task.claim.payload) for task in batch)
         self.shift.release(batch)
+        for mover in self.shift.movers:
+            if mover.hungry and mover is not self:
+                mover.bell.ring()
         if self.shift.until_empty:
             self.shift.disturb()
         self.tell()
@@ -306,7 +310,9 @@ class Mover:
 
     def _idle_seconds(self, now: float) -> float:
         """How long nothing is to be claimed unless it is told of: then the store is asked to tell."""
+        self.hungry = True  # before looking, so that a hand that becomes free meanwhile is not missed
         lanes = [lane for lane in self.lanes if self._room_of(lane) > 0]
+        self.hungry = not lanes
         if any(lane.woken for lane in lanes):
             return 0
         if lanes and self._waiter is not None:

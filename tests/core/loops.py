@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from jobcore.backends.memory import MemoryBackend
-
 from jobcore.backend import State, Unavailable, Uncertain
+from jobcore.backends.memory import MemoryBackend
 from jobcore.events import Event, Kind
 from jobcore.queue import Queue
 from jobcore.worker import Worker

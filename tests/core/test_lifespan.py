@@ -26,7 +26,7 @@ class Pool:
 
     def note(self, what: str) -> None:
         calls = self._backend.calls
-        self.story.append(f"{what} after {calls['claim'] and 'a claim' or 'nothing'}")
+        self.story.append(f"{what} after {'a claim' if calls['claim'] else 'nothing'}")
         self.tasks.append(asyncio.current_task())
 
     @asynccontextmanager

@@ -216,6 +216,26 @@ def test_free_hands_go_round_the_queues():
         eventually(lambda: begun.total() == 80)
 
 
+def test_a_hand_that_one_stores_job_leaves_is_taken_by_anothers():
+    """Its queue's mover sleeps until somebody tells it that there is room again."""
+    first, begun, release = Queue("first", "memory://"), threading.Event(), threading.Event()
+    second, ran = noting("memory://", "second")
+
+    @first.job
+    def long() -> None:
+        begun.set()
+        release.wait(20)
+
+    long.enqueue()
+    worker = Worker(first, second, concurrency=1, monitor=False, poll_interval=3600)
+    with running(worker):
+        assert begun.wait(20)
+        fill(second, 1)
+        eventually(lambda: all(mover.hungry for mover in worker._shift.movers))
+        release.set()
+        eventually(lambda: ran == [0])
+
+
 # -- prefetch
 
 
