@@ -430,6 +430,17 @@ def test_a_worker_runs_what_is_there_and_leaves(run: Run, shop: Any) -> None:
     assert shop.mail.counts().succeeded == 3
 
 
+@pytest.mark.usefixtures("shop", "plain_logging")
+def test_a_password_among_the_arguments_is_warned_of(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "jobcore")
+    quiet = ("--log-level", "warning")
+    run("worker", "shop:mail", "--url", "nosuch://u:hunter2@host", *quiet)
+    assert [("env:NAME" in line, "hunter2" in line) for line in caplog.messages] == [(True, False)]
+    caplog.clear()
+    run("worker", "shop:mail", "--url", "nosuch://host", *quiet)
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -227,6 +227,34 @@ def test_a_child_whose_hands_are_stuck_is_replaced(program: Program) -> None:
         assert parent.ended() == 0
 
 
+def arguments_of(pid: int) -> list[str]:
+    """What any user can list of a process."""
+    listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, check=True, text=True)
+    return listed.stdout.split()
+
+
+def test_children_work_as_their_parent_was_told_to(program: Program, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `--url` says is not among their arguments, which others can list."""
+    monkeypatch.delenv("JOBCORE_URL")
+    program.queue.enqueue_named("hold", {})
+    options = [
+        "--until-empty",
+        "--lease=90s",
+        "--concurrency=3",
+        f"--limit={program.queue.name}=2",
+        "--log-level=debug",
+    ]
+    with program.running("worker", "app:queue", "--processes=1", "--url", url, *options) as parent:
+        ((pid, _, _),) = program.until("begun")
+        command = arguments_of(pid)
+        assert {"--until-empty", "--lease=90.0s", "--concurrency=3", f"--limit={program.queue.name}=2"} <= set(command)
+        assert not any(url in argument for argument in command)
+        program.open_gate()
+        parent.until("succeeded hold")
+        assert parent.ended() == 0
+    assert program.queue.counts().succeeded == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_monitor_runs_until_it_is_told_to_stop(program: Program, number: signal.Signals) -> None:
     with program.running("monitor", "app:queue") as monitor:

@@ -49,5 +49,5 @@ def _handler() -> logging.Handler:
     from rich.logging import RichHandler
 
     human = RichHandler(console=Console(stderr=True), show_path=False, log_time_format="%H:%M:%S")
-    human.setFormatter(_Formatter("%(message)s"))
+    human.setFormatter(_Formatter("%(process)d %(name)s: %(message)s"))
     return human
