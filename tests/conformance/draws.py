@@ -15,21 +15,28 @@ SECOND: Final = 1_000_000
 Token: TypeAlias = tuple[int, str]
 """How long ago a token was given, among those that are current or among all, or what is forged of it."""
 
+Grant: TypeAlias = tuple[int, int, str]
+"""The limit, lease and holder of a claim."""
+
 WHO = st.integers(0, 1)
 LOSSES = st.sampled_from([*[Loss.NOTHING] * 4, *Loss])
 
-IDS = st.sampled_from(["a", "b", "c", "d", "e", "ü"])
-SOME_IDS = st.lists(IDS, max_size=4)
+IDS = st.sampled_from([*"abcdefghijk", "ü"])
+SOME = st.lists(st.integers(0, 9), min_size=1, max_size=4)
+"""Some of the jobs that are there, by their number."""
+
 HOLDERS = st.sampled_from(["h", "hh", "g"])
-LIMITS = st.integers(0, 4)
+LIMITS = st.sampled_from([2, 4, 1, 3, 0])
 LEASES = st.sampled_from([1, SECOND, 2 * SECOND, 5 * SECOND])
 DELAYS = st.just(0) | LEASES
 BYTES = st.sampled_from([NO_BOUND, NO_BOUND, 4, 3, 0])
 KEEPS = st.builds(Keep, st.integers(0, 3), st.integers(0, 3))
 REASONS = st.sampled_from(["", "why", "ü\0\ud800"])
-TOKENS: st.SearchStrategy[Token] = st.tuples(
-    st.integers(0, 9), st.sampled_from(["current"] * 6 + ["any", "fence", "call", "id"])
+GRANTS: st.SearchStrategy[Grant] = st.tuples(LIMITS, LEASES, HOLDERS)
+TOKEN: st.SearchStrategy[Token] = st.tuples(
+    st.integers(0, 9), st.sampled_from([*["current"] * 6, "any", "fence", "call", "id"])
 )
+TOKENS = st.lists(TOKEN, min_size=1, max_size=4)
 
 PUSHES = st.lists(
     st.builds(
@@ -40,6 +47,7 @@ PUSHES = st.lists(
         delay=DELAYS,
         remember=st.sampled_from([0, 0, 2]),
     ),
+    min_size=1,
     max_size=4,
 )
 RUN_ATS = st.none() | st.integers(-3, 3).map(lambda seconds: seconds * SECOND)
@@ -51,4 +59,5 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(Fail, st.sampled_from([State.FAILED, State.TIMED_OUT, State.BROKEN]), REASONS),
     st.just(Return()),
 )
-SETTLEMENTS = st.lists(st.tuples(TOKENS, OUTCOMES), max_size=4)
+OUTCOMES_OF_A_BATCH = st.lists(OUTCOMES, min_size=1, max_size=4)
+SETTLEMENTS = st.lists(st.tuples(TOKEN, OUTCOMES), min_size=1, max_size=4)

@@ -1,0 +1,205 @@
+"""A store and its model, which are given the same calls and must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from jobcore.backend import FINISHED, Answer, Backend, Claim, Entry, Hold, Outcome, Push, Retry, State, Uncertain
+from jobcore.conformance.client import Client
+from jobcore.conformance.faults import Loss, losing
+from jobcore.conformance.harness import Harness
+from jobcore.conformance.model import Job, Model
+
+HOUR: Final = 3_600_000_000
+TIMES: Final = frozenset({"place", "pushed_at", "started_at", "lease_until", "lapsed_at", "finished_at"})
+
+
+class Pair:
+    """Two clients of a queue in the harness's store, and the queue's model.
+
+    Without a clock in hand, every duration is an hour or none, the model counts moments instead of
+    microseconds, and times are not compared.
+
+    Attributes:
+        tokens: all that were ever given, in their order.
+        calls: the arguments of all claims and reclaims, with the name of the method that repeats them.
+    """
+
+    def __init__(self, harness: Harness, queue: str) -> None:
+        self.harness = harness
+        self.queue = queue
+        self._opened: list[Backend] = []
+        self._clients = [self._open(0), self._open(1)]
+        self.model = Model(self._clients[0].now(queue))
+        self.tokens: list[Hold] = []
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    # -- calls
+
+    def both(self, who: int, loss: Loss, verb: str, *arguments: Any) -> None:
+        """Make a call to store and model; if something of it is lost, then again."""
+        self._pass_a_moment()
+        modelled = getattr(self.model, verb)
+        if self.lose(who, loss, verb, *arguments):
+            modelled(*arguments)
+        assert self._ask(who, verb, arguments) == modelled(*arguments)
+
+    def claim(self, who: int, loss: Loss, *arguments: Any) -> Sequence[Claim]:
+        """The same for a claim: the model says which jobs and in which order, the store tells the fences."""
+        self._pass_a_moment()
+        if self.lose(who, loss, "claim", *arguments):
+            self.model.claim(*arguments)
+        claimed = self._ask(who, "claim", arguments)
+        jobs, next_due = self.model.claim(*arguments)
+        assert [claim.id for claim in claimed.claims] == [job.push.id for job in jobs]
+        if self.harness.clock:
+            assert (claimed.now, claimed.next_due) == (self.model.now, next_due)
+        return self._learn("claim", arguments, claimed.claims, jobs)
+
+    def reclaim(self, who: int, loss: Loss, *arguments: Any) -> Sequence[Claim]:
+        """The same for a reclaim: which of two leases that ended together goes first is left to the store."""
+        limit, lease, holder, call, of = arguments
+        self._pass_a_moment()
+        self.lose(who, loss, "reclaim", *arguments)
+        claims: Sequence[Claim] = self._ask(who, "reclaim", arguments)
+        jobs = [job for claim in claims if (job := self.model.find(claim.id))]
+        if held := self.model.held(call):
+            assert sorted(claim.id for claim in claims) == sorted(job.push.id for job in held)
+        else:
+            lapsed = self.model.lapsed(of)
+            assert len({claim.id for claim in claims}) == len(claims)
+            assert all(job in lapsed for job in jobs)
+            assert _ends(jobs) == _ends(lapsed[:limit])
+            self.model.take_over(jobs, lease, holder, call)
+        return self._learn("reclaim", arguments, claims, jobs)
+
+    def lose(self, who: int, loss: Loss, verb: str, *arguments: Any) -> bool:
+        """Make a call of which something is lost, if anything is to be. Returns whether it was carried out."""
+        with suppress(Uncertain):
+            losing(loss, self._clients[who].backend, verb, self.queue, *arguments)
+        return loss is Loss.ANSWER
+
+    def hold(self, which: int, kind: str) -> Hold:
+        """A token that was given some time ago, among those that are `current` or among all, or a forgery of it."""
+        given = [hold for hold in self.tokens if self.model.current(hold)] if kind == "current" else self.tokens
+        hold = given[-1 - which % len(given)] if given else Hold("none", bytes(16), 1)
+        match kind:
+            case "fence":
+                return replace(hold, fence=hold.fence + 1)
+            case "call":
+                return replace(hold, call=bytes(reversed(hold.call)))
+            case "id":
+                return replace(hold, id="b" if hold.id == "a" else "a")
+        return hold
+
+    # -- the world
+
+    def replace_client(self, who: int) -> None:
+        """Go on with a new client of the store, and leave the old one as it is."""
+        self._clients[who] = self._open(who)
+
+    def close_client(self, who: int) -> None:
+        """Close one in good order."""
+        self._clients[who].backend.close()
+
+    def reach(self, time: int) -> None:
+        """Let the clock come to a time, if it lies ahead."""
+        self._clients[0].reach(time)
+        self.model.now = max(self.model.now, time)
+
+    def span(self, duration: int) -> int:
+        """A duration that can be told from another with the clock that there is."""
+        return duration if self.harness.clock or not duration else HOUR
+
+    def spanned(self, outcome: Outcome) -> Outcome:
+        """An outcome whose delay is such a duration."""
+        return replace(outcome, delay=self.span(outcome.delay)) if isinstance(outcome, Retry) else outcome
+
+    def timed(self, push: Push, run_at: int | None) -> Push:
+        """A push of such a delay, or, with a clock in hand, of a `run_at` that is given from now."""
+        if run_at is None or not self.harness.clock:
+            return replace(push, delay=self.span(push.delay))
+        return replace(push, delay=0, run_at=self.model.now + run_at)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._clients[0].backend.destroy(self.queue)
+        for backend in self._opened:
+            backend.close()
+
+    # -- agreement
+
+    def agree(self) -> None:
+        """The whole store, listed by one client in small pages and counted by the other, is the model's."""
+        for state in State:
+            listed = self._clients[0].listing(state, self.queue, size=2)
+            wanted = [self.model.entry(job) for job in self.model.listed(state)]
+            if state is State.RUNNING:  # which of two that started together comes first is left open
+                assert _starts(listed) == sorted(_starts(listed)), "running jobs are listed by start"
+                listed, wanted = _by_id(listed), _by_id(wanted)
+            assert self._comparable(listed) == self._comparable(wanted), state
+        assert self._clients[1].counts(self.queue) == self.model.counts()
+        self._agree_on_each()
+
+    def _agree_on_each(self) -> None:
+        jobs = self.model.jobs
+        none, *found = self._clients[1].backend.get(self.queue, ["none", *[job.push.id for job in jobs]])
+        assert none is None
+        wanted = [self.model.entry(job) for job in jobs]
+        assert self._comparable([entry for entry in found if entry]) == self._comparable(wanted)
+
+    def _comparable(self, values: Sequence[Entry | Claim]) -> list[Entry | Claim]:
+        """The values without what is no business of the laws, or can't be known."""
+        values = [replace(value, place=0) if _finished(value) else value for value in values]
+        return values if self.harness.clock else [_timeless(value) for value in values]
+
+    # -- the parts of these
+
+    def _learn(
+        self, verb: str, arguments: tuple[Any, ...], claims: Sequence[Claim], jobs: list[Job]
+    ) -> Sequence[Claim]:
+        wanted = [self.model.learn(job, claim) for job, claim in zip(jobs, claims, strict=True)]
+        assert self._comparable(claims) == self._comparable(wanted)
+        self.tokens += [claim.hold for claim in claims]
+        self.calls.append((verb, arguments))
+        return claims
+
+    def _ask(self, who: int, verb: str, arguments: Sequence[Any]) -> Any:
+        for _ in range(1000):
+            answer = getattr(self._clients[who].backend, verb)(self.queue, *arguments)
+            if verb != "extend" or Answer.BUSY not in answer:
+                return answer
+        raise AssertionError("extend says BUSY though nobody else is at work")
+
+    def _open(self, number: int) -> Client:
+        backend = self.harness.second() if number else self.harness.make()
+        self._opened.append(backend)
+        return Client(backend, self.harness, f"client {number}")
+
+    def _pass_a_moment(self) -> None:
+        if not self.harness.clock:
+            self.model.now += 1
+
+
+def _finished(value: Entry | Claim) -> bool:
+    return isinstance(value, Entry) and value.state in FINISHED
+
+
+def _timeless(value: Entry | Claim) -> Entry | Claim:
+    return replace(value, **dict.fromkeys(TIMES & {*value.__struct_fields__}))
+
+
+def _starts(entries: Sequence[Entry]) -> list[int]:
+    return [entry.started_at or 0 for entry in entries]
+
+
+def _ends(jobs: Sequence[Job]) -> list[int]:
+    return [job.run.lease_until for job in jobs if job.run]
+
+
+def _by_id(entries: Sequence[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.id)
