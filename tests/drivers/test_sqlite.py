@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from jobcore.backend import Answer, Backend, ConfigurationError, Keep, Push, Succeed
-from jobcore.backends.sqlite import SqliteBackend, connect
+from jobcore.backend import Backend
+from jobcore.backends.sqlite import SqliteBackend
 from jobcore.backends.sqlite.scripts import script
-from jobcore.conformance import BackendSuite, Client, Harness
-from jobcore.conformance.details_arguments import VERBS
+from jobcore.conformance import BackendSuite, Harness
 from jobcore.testing import ManualClock
 
 
@@ -71,7 +71,9 @@ def backend(tmp_path: Path) -> Iterator[SqliteBackend]:
 
 PLANS = {
     "bands": {"SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=? AND priority<?)"},
-    "waiting": {"SEARCH jobcore_jobs USING INDEX jobcore_ready (queue=? AND state=? AND priority=? AND place>? AND place<?)"},
+    "waiting": {
+        "SEARCH jobcore_jobs USING INDEX jobcore_ready (queue=? AND state=? AND priority=? AND place>? AND place<?)"
+    },
     "first": {"SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=? AND priority=?)"},
     "counts": {
         "SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=?)",
@@ -111,8 +113,5 @@ def test_statements_seek(backend: SqliteBackend, name: str) -> None:
 
 
 def _plan(db: sqlite3.Connection, name: str) -> list[str]:
-    nothing = dict.fromkeys(
-        "queue now id call fence n lease holder chosen holds top priority place until state other cap jobs "
-        "remember payload reason value".split()
-    )
-    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {script(name)}", nothing)]
+    parameters = dict.fromkeys(re.findall(r":(\w+)", script(name)))
+    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {script(name)}", parameters)]

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -116,10 +116,10 @@ def backend(path: Path) -> Iterator[SqliteBackend]:
 def test_processes_at_once_lose_and_repeat_nothing(path: Path) -> None:
     """They all begin with no file, so they make it, its log and its tables at once, too."""
     names = ["p", "q", "r"]
-    with other(push_and_drain, path, "p") as p, other(push_and_drain, path, "q") as q:
-        with other(push_and_drain, path, "r") as r:
-            outputs = [process.communicate(timeout=PATIENCE)[0] for process in (p, q, r)]
-            assert [process.returncode for process in (p, q, r)] == [0, 0, 0]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(other(push_and_drain, path, name)) for name in names]
+        outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0]
     settled = [line.split()[1] for output in outputs for line in output.splitlines()]
     assert sorted(settled) == sorted(f"{name}-{half}{n}" for name in names for half in "ab" for n in range(50))
 

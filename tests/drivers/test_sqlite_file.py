@@ -1,0 +1,318 @@
+"""The SQLite driver and its file: group commits, locks of others, and files that can't be used."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobcore import open_backend
+from jobcore.backend import (
+    BackendError,
+    Claimed,
+    ConfigurationError,
+    Counts,
+    Keep,
+    Push,
+    QueueClosed,
+    Refused,
+    Succeed,
+    Unavailable,
+    Uncertain,
+)
+from jobcore.backends.sqlite import SqliteBackend, connect
+from jobcore.testing import ManualClock
+
+PATIENCE = 30.0
+CALL = bytes(16)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.db"
+
+
+@pytest.fixture
+def backend(path: Path) -> Iterator[SqliteBackend]:
+    made = SqliteBackend(path, clock=ManualClock(), synchronous="NORMAL")
+    yield made
+    made.close()
+
+
+@contextmanager
+def write_lock(path: Path) -> Iterator[sqlite3.Connection]:
+    """Hold the file's write lock, as another process would."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        db.close()
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for a condition that threads bring about."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, "it never came"
+        threading.Event().wait(0.001)
+
+
+def claim(backend: SqliteBackend, limit: int = 100, call: bytes = CALL) -> Claimed:
+    return backend.claim("q", limit, 1_000_000, "holder", call, 1 << 40)
+
+
+class TestGroupCommits:
+    def test_what_waits_for_the_lock_is_committed_together(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("first", b"")])
+        commits: list[str] = []
+        backend._file._writer._db.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+        with ThreadPoolExecutor(20) as pool:
+            with write_lock(path):
+                answers = [pool.submit(backend.push, "q", [Push(f"{n}", b"")]) for n in range(20)]
+                until(lambda: len(backend._file._writer._waiting) == 20)
+            assert all(answer.result(PATIENCE)[0].created for answer in answers)
+        assert commits == ["COMMIT"]
+        assert backend.counts("q").ready == 21
+
+    def test_a_change_that_fails_undoes_none_of_its_neighbours(self, backend: SqliteBackend, path: Path) -> None:
+        def fail(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM jobcore_jobs")
+            raise ZeroDivisionError
+
+        def push(id: str) -> Future[Any]:
+            return pool.submit(backend.push, "q", [Push(id, b"")])
+
+        backend.push("q", [Push("first", b"")])
+        with ThreadPoolExecutor(3) as pool:
+            with write_lock(path):
+                before, failing, after = push("before"), pool.submit(backend._file.write, fail), push("after")
+                until(lambda: len(backend._file._writer._waiting) == 3)
+            assert before.result(PATIENCE)[0].created
+            assert after.result(PATIENCE)[0].created
+            with pytest.raises(ZeroDivisionError):
+                failing.result(PATIENCE)
+        assert backend.counts("q").ready == 3
+
+    def test_closing_finishes_what_waits(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("first", b"")])
+        with ThreadPoolExecutor(2) as pool:
+            with write_lock(path):
+                answer = pool.submit(backend.push, "q", [Push("late", b"")])
+                until(lambda: backend._file._writer._waiting)
+                closing = pool.submit(backend.close)
+                until(lambda: backend._file._writer._closed)
+                with pytest.raises(QueueClosed):
+                    backend.push("q", [Push("too late", b"")])
+            closing.result(PATIENCE)
+            assert answer.result(PATIENCE)[0].created
+        again = SqliteBackend(path)
+        assert again.counts("q").ready == 2
+        again.close()
+
+
+class TestLocks:
+    def test_a_lock_that_is_never_let_go_ends_in_unavailable_and_nothing_is_done(self, path: Path) -> None:
+        impatient = SqliteBackend(path, timeout=0.05)
+        impatient.push("q", [Push("first", b"")])
+        with write_lock(path), pytest.raises(Unavailable, match="locked"):
+            impatient.push("q", [Push("refused", b"")])
+        impatient.push("q", [Push("last", b"")])
+        assert [job.id for job in claim(impatient).claims] == ["first", "last"]
+        impatient.close()
+
+    def test_the_lock_is_waited_for(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("first", b"")])
+        with ThreadPoolExecutor(1) as pool:
+            with write_lock(path) as db:
+                db.execute("UPDATE jobcore_jobs SET payload = x'00'")
+                settled = pool.submit(claim, backend)
+                until(lambda: backend._file._writer._waiting)
+                db.execute("COMMIT")
+            assert [job.payload for job in settled.result(PATIENCE).claims] == [b"\0"]
+
+    def test_looking_waits_for_nobody(self, path: Path) -> None:
+        impatient = SqliteBackend(path, timeout=0.05)
+        impatient.push("q", [Push("a", b"")])
+        with write_lock(path) as db:
+            db.execute("DELETE FROM jobcore_jobs")
+            assert impatient.counts("q") == Counts(ready=1)
+            assert impatient.wait(["q"], 1.0) == {"q"}
+        impatient.close()
+
+    def test_claiming_nothing_and_a_repeated_claim_take_no_write_lock(self, path: Path) -> None:
+        """Law 7: nothing is even begun that could be written."""
+        impatient = SqliteBackend(path, timeout=0.05)
+        impatient.push("q", [Push("a", b"")])
+        first = claim(impatient)
+        with write_lock(path):
+            assert claim(impatient).claims == first.claims
+            assert claim(impatient, call=b"another call 123").claims == []
+            assert impatient.reclaim("q", 9, 1, "holder", b"another call 123") == []
+        impatient.close()
+
+    def test_a_file_is_opened_while_another_writes(self, path: Path) -> None:
+        SqliteBackend(path).push("q", [Push("a", b"")])
+        with write_lock(path):
+            late = SqliteBackend(path, timeout=0.05)
+            assert late.counts("q").ready == 1
+            late.close()
+
+
+class TestTrouble:
+    def test_a_full_disk_refuses_pushes_and_nothing_else(self, backend: SqliteBackend) -> None:
+        backend.push("q", [Push("a", b"")])
+        pages = backend._file.write(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+        backend._file.write(lambda db: db.execute(f"PRAGMA max_page_count = {pages + 4}").fetchall())
+        with pytest.raises(Refused, match=r"full.*free space"):
+            backend.push("q", [Push(f"{n}", bytes(1000)) for n in range(100)])
+        assert backend.counts("q") == Counts(ready=1)
+        (job,) = claim(backend).claims
+        backend.settle("q", [(job.hold, Succeed())], Keep())
+        backend._file.write(lambda db: db.execute("PRAGMA max_page_count = 1000").fetchall())
+        backend.push("q", [Push(f"{n}", bytes(1000)) for n in range(100)])
+        assert backend.counts("q") == Counts(ready=100)
+
+    def test_a_disk_that_fails_during_a_commit_leaves_it_uncertain(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("a", b"")])
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))  # for this process, larger files end here
+        try:
+            with pytest.raises(Uncertain, match="look at the disk"):
+                backend.push("q", [Push("b", bytes(500_000))])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        backend.push("q", [Push("c", bytes(500_000))])
+        assert [job.id for job in claim(backend).claims] in (["a", "c"], ["a", "b", "c"])
+        assert backend._file.read(lambda db: db.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
+
+    def test_a_file_that_may_only_be_read_is_refused_and_can_be_looked_at(self) -> None:
+        folder = Path(tempfile.mkdtemp())
+        path = folder / "jobs.db"
+        owner = SqliteBackend(path)
+        owner.push("q", [Push("a", b"")])
+        folder.chmod(0o777)
+        path.chmod(0o444)
+        for shared in folder.glob("*-*"):
+            shared.chmod(0o666)
+        answers, answer = os.pipe()
+        if (child := os.fork()) == 0:
+            try:
+                os.write(answer, _as_nobody(path).encode())
+            finally:
+                os._exit(0)
+        os.close(answer)
+        with os.fdopen(answers) as said:
+            assert "right to write" in said.read()
+        os.waitpid(child, 0)
+        owner.close()
+        shutil.rmtree(folder)
+
+    def test_another_kind_of_file_is_refused(self, path: Path) -> None:
+        path.write_bytes(b"a letter, not a database. " * 100)
+        backend = SqliteBackend(path)
+        for verb in (lambda: backend.counts("q"), lambda: backend.push("q", [Push("a", b"")])):
+            with pytest.raises(Refused, match="another kind of file"):
+                verb()
+        backend.close()
+        assert path.read_bytes().startswith(b"a letter")
+
+    def test_a_folder_that_is_not_there_is_unavailable(self, tmp_path: Path) -> None:
+        backend = SqliteBackend(tmp_path / "nowhere" / "jobs.db")
+        for verb in (lambda: backend.counts("q"), lambda: backend.push("q", [Push("a", b"")])):
+            with pytest.raises(Unavailable, match="folder exists"):
+                verb()
+        (tmp_path / "nowhere").mkdir()
+        backend.push("q", [Push("a", b"")])
+        assert backend.counts("q").ready == 1
+        backend.close()
+
+    def test_tables_of_a_newer_version_are_left_alone(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("a", b"")])
+        backend._file.write(lambda db: db.execute("UPDATE jobcore_schema SET version = 99"))
+        newcomer = SqliteBackend(path)
+        with pytest.raises(ConfigurationError, match="version 99"):
+            newcomer.counts("q")
+        newcomer.close()
+
+    def test_what_is_not_ours_in_the_file_is_left_alone(self, path: Path) -> None:
+        with sqlite3.connect(path) as db:
+            db.execute("CREATE TABLE orders (n)")
+            db.execute("PRAGMA user_version = 7")
+        backend = SqliteBackend(path)
+        backend.push("q", [Push("a", b"")])
+        backend.destroy("q")
+        backend.close()
+        tables = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'jobcore_%'")
+        assert tables.fetchall() == [("orders",)]
+        assert db.execute("PRAGMA user_version").fetchone() == (7,)
+        db.close()
+
+
+def _as_nobody(path: Path) -> str:
+    """What a user without rights is told who pushes."""
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    backend = SqliteBackend(path)
+    try:
+        assert backend.counts("q").ready == 1
+        backend.push("q", [Push("b", b"")])
+    except BackendError as error:
+        return f"{type(error).__name__}: {error}"
+    return "it was taken"
+
+
+class TestUrls:
+    def test_relative_and_absolute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        here, there = (
+            open_backend("sqlite:///jobs.db"),
+            open_backend(f"sqlite:///{tmp_path}/jobs.db?synchronous=normal"),
+        )
+        monkeypatch.chdir("/")
+        here.push("q", [Push("a", b"")])
+        assert there.counts("q").ready == 1
+        here.close()
+        there.close()
+        assert (tmp_path / "jobs.db").exists()
+
+    @pytest.mark.parametrize(("option", "level"), [("", 2), ("?synchronous=FULL", 2), ("?synchronous=normal", 1)])
+    def test_synchronous(self, path: Path, option: str, level: int) -> None:
+        backend = connect(f"sqlite:///{path}{option}")
+        assert backend._file.write(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (level,)
+        backend.close()
+
+    @pytest.mark.parametrize(
+        ("url", "says"),
+        [
+            ("sqlite://", "sqlite:///relative"),
+            ("sqlite:///", "sqlite:///relative"),
+            ("sqlite://jobs.db", "sqlite:///relative"),
+            ("sqlite:///:memory:", "memory://"),
+            ("sqlite:///a.db?timout=3", "timeout"),
+            ("sqlite:///a.db?timeout=0", "above 0"),
+            ("sqlite:///a.db?timeout=nan", "above 0"),
+            ("sqlite:///a.db?synchronous=OFF", "FULL or NORMAL"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, url: str, says: str) -> None:
+        with pytest.raises(ConfigurationError, match=says):
+            open_backend(url)
+
+    def test_an_old_sqlite_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+        with pytest.raises(ConfigurationError, match=r"3\.35"):
+            connect("sqlite:///a.db")
