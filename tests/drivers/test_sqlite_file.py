@@ -125,14 +125,16 @@ class TestGroupCommits:
 
 
 class TestLocks:
-    def test_a_lock_that_is_never_let_go_ends_in_unavailable_and_nothing_is_done(self, path: Path) -> None:
-        impatient = SqliteBackend(path, timeout=0.05)
-        impatient.push("q", [Push("first", b"")])
+    def test_a_lock_that_is_never_let_go_ends_in_unavailable_and_nothing_is_done(
+        self, backend: SqliteBackend, path: Path
+    ) -> None:
+        backend.push("q", [Push("first", b"")])
+        patience, backend._file._writer._timeout = backend._file._writer._timeout, 0.01
         with write_lock(path), pytest.raises(Unavailable, match="locked"):
-            impatient.push("q", [Push("refused", b"")])
-        impatient.push("q", [Push("last", b"")])
-        assert [job.id for job in claim(impatient).claims] == ["first", "last"]
-        impatient.close()
+            backend.push("q", [Push("refused", b"")])
+        backend._file._writer._timeout = patience
+        backend.push("q", [Push("last", b"")])
+        assert [job.id for job in claim(backend).claims] == ["first", "last"]
 
     def test_the_lock_is_waited_for(self, backend: SqliteBackend, path: Path) -> None:
         backend.push("q", [Push("first", b"")])
@@ -144,30 +146,28 @@ class TestLocks:
                 db.execute("COMMIT")
             assert [job.payload for job in settled.result(PATIENCE).claims] == [b"\0"]
 
-    def test_looking_waits_for_nobody(self, path: Path) -> None:
-        impatient = SqliteBackend(path, timeout=0.05)
-        impatient.push("q", [Push("a", b"")])
+    def test_looking_waits_for_nobody(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("a", b"")])
         with write_lock(path) as db:
             db.execute("DELETE FROM jobcore_jobs")
-            assert impatient.counts("q") == Counts(ready=1)
-            assert impatient.wait(["q"], 1.0) == {"q"}
-        impatient.close()
+            assert backend.counts("q") == Counts(ready=1)
+            assert backend.wait(["q"], 1.0) == {"q"}
 
-    def test_claiming_nothing_and_a_repeated_claim_take_no_write_lock(self, path: Path) -> None:
+    def test_claiming_nothing_and_a_repeated_claim_take_no_write_lock(
+        self, backend: SqliteBackend, path: Path
+    ) -> None:
         """Law 7: nothing is even begun that could be written."""
-        impatient = SqliteBackend(path, timeout=0.05)
-        impatient.push("q", [Push("a", b"")])
-        first = claim(impatient)
+        backend.push("q", [Push("a", b"")])
+        first = claim(backend)
         with write_lock(path):
-            assert claim(impatient).claims == first.claims
-            assert claim(impatient, call=b"another call 123").claims == []
-            assert impatient.reclaim("q", 9, 1, "holder", b"another call 123") == []
-        impatient.close()
+            assert claim(backend).claims == first.claims
+            assert claim(backend, call=b"another call 123").claims == []
+            assert backend.reclaim("q", 9, 1, "holder", b"another call 123") == []
 
-    def test_a_file_is_opened_while_another_writes(self, path: Path) -> None:
-        SqliteBackend(path).push("q", [Push("a", b"")])
+    def test_a_file_is_opened_while_another_writes(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("a", b"")])
         with write_lock(path):
-            late = SqliteBackend(path, timeout=0.05)
+            late = SqliteBackend(path)
             assert late.counts("q").ready == 1
             late.close()
 
