@@ -441,6 +441,13 @@ def test_a_password_among_the_arguments_is_warned_of(run: Run, caplog: pytest.Lo
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize("command", [("monitor",), ("worker", "--processes=1")])
+@pytest.mark.usefixtures("shop", "plain_logging")
+def test_what_cannot_be_reached_is_told_before_anything_is_started(run: Run, command: tuple[str, ...]) -> None:
+    assert run(*command, "shop:mail", "--url", "nosuch://host").exit_code == 2
+    assert run(*command, "shop:troubled").exit_code == 3
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -53,7 +53,11 @@ class Command:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jobcore", *arguments], cwd=folder, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "jobcore", *arguments],
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
         )
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self.said: list[str] = []
@@ -78,6 +82,10 @@ class Command:
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    def interrupt(self) -> None:
+        """What a terminal does at Ctrl-C: the whole group is told."""
+        os.killpg(self._process.pid, signal.SIGINT)
 
     def ended(self) -> int:
         """Wait until it and all of its children have ended; gives its exit code."""
@@ -201,16 +209,17 @@ def test_ctrl_c_lets_running_jobs_finish_and_a_second_one_does_not(program: Prog
     program.queue.enqueue_named("hold", {}, id="first")
     with program.running("worker", "app:queue", "--processes=1", "--grace=10m", "--lease=10m") as parent:
         program.until("begun")
-        parent.send(signal.SIGINT)
+        parent.interrupt()
+        parent.until("stopping: running jobs have their grace")
         program.open_gate()
         assert parent.ended() == 0
     assert program.queue.counts().succeeded == 1
     program.queue.enqueue_named("hold", {}, id="second")
     with program.running("worker", "app:queue", "--processes=1", "--grace=10m", "--lease=10m") as parent:
         program.until("begun", 2)
-        parent.send(signal.SIGINT)
+        parent.interrupt()
         parent.until("stopping: running jobs have their grace")
-        parent.send(signal.SIGINT)
+        parent.interrupt()
         assert parent.ended() == 0
     assert program.queue.counts().ready == 1  # what the child left running was brought back by its parent
 
@@ -229,7 +238,9 @@ def test_a_child_whose_hands_are_stuck_is_replaced(program: Program) -> None:
 
 def arguments_of(pid: int) -> list[str]:
     """What any user can list of a process."""
-    listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, check=True, text=True)
+    listed = subprocess.run(
+        ["/bin/ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, check=True, text=True
+    )
     return listed.stdout.split()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobcore.cli import enqueueing, looking, operating, output, working
+from jobcore.cli import enqueueing, looking, monitoring, operating, output, working
 from jobcore.cli.exits import code_of
 from jobcore.cli.secrets import without_passwords
 from jobcore.errors import JobcoreError
@@ -48,7 +48,7 @@ def _root(
 
 
 app.command()(working.worker)
-app.command()(working.monitor)
+app.command()(monitoring.monitor)
 app.command()(enqueueing.enqueue)
 app.command()(looking.status)
 app.command("list")(looking.list_)

@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
+from jobcore.cli.logs import Level
+
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -57,6 +59,7 @@ Url = Annotated[
         "so that no password shows in the process list.",
     ),
 ]
+LogLevel = Annotated[Level, typer.Option(help="Log events from this level on, to stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 Lease = Annotated[

@@ -1,4 +1,4 @@
-"""The commands that run jobs and look after them: `worker` and `monitor`."""
+"""The command that runs jobs: `worker`."""
 
 import logging
 import os
@@ -7,15 +7,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Annotated, Any, Final
 
 import typer
 
 from jobcore.cli import logs, options, secrets
 from jobcore.cli.exits import ExitCode
+from jobcore.cli.monitoring import begin, names, reach, start
 from jobcore.cli.processes import Pool, Salvage
-from jobcore.cli.signals import on_stop_signals
 from jobcore.cli.targets import open_queues
 from jobcore.events import Event, Kind
 from jobcore.monitor import Monitor, new_holder
@@ -26,7 +25,6 @@ URL_VARIABLE: Final = "JOBCORE_CHILD_URL"
 """Tells child processes what `--url` said: their arguments can be read by others."""
 
 _log: Final = logging.getLogger("jobcore")
-_LogLevel = Annotated[logs.Level, typer.Option(help="Log events from this level on, to stderr.")]
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def worker(
     monitor: Annotated[
         bool, typer.Option("--monitor/--no-monitor", help="Bring back the jobs of workers that died.")
     ] = True,
-    log_level: _LogLevel = logs.Level.INFO,
+    log_level: options.LogLevel = logs.Level.INFO,
     holder: Annotated[str | None, typer.Option(hidden=True)] = None,
     lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -99,46 +97,10 @@ def worker(
     """
     limits = dict(options.limit(text) for text in limit or ())
     settings = Settings(queue, url, concurrency, limits, lease, poll_interval, grace, monitor, until_empty, log_level)
-    _begin(url, log_level)
+    begin(url, log_level)
     with open_queues(queue, url) as queues:
         code = _supervise(queues, settings, processes) if processes else _work(queues, settings, holder, lifeline)
     raise typer.Exit(code)
-
-
-def monitor(
-    queue: options.Targets,
-    url: options.Url = None,
-    interval: Annotated[
-        float | None,
-        typer.Option(parser=options.duration, metavar="TIME", help="Between looks; else a tenth of the lease."),
-    ] = None,
-    abandon_after: Annotated[
-        float,
-        typer.Option(
-            parser=options.duration,
-            metavar="TIME",
-            show_default="1d",
-            help="A lost job that nobody looked for so long fails.",
-        ),
-    ] = 86400.0,
-    lease: options.Lease = 120.0,
-    log_level: _LogLevel = logs.Level.INFO,
-) -> None:
-    """Bring back the jobs of workers that died; each worker does so as well unless told not to."""
-    _begin(url, log_level)
-    with open_queues(queue, url) as queues:
-        told: SimpleQueue[None] = SimpleQueue()
-        watch = Monitor(*queues, interval=interval, abandon_after=abandon_after, lease=lease)
-        with on_stop_signals(lambda: told.put(None)), ExitStack() as stack:
-            _start(watch, stack)
-            _log.info("monitoring %s", _names(queues))
-            told.get()
-
-
-def _begin(url: str | None, log_level: logs.Level) -> None:
-    logs.set_up(log_level)
-    if url is not None and secrets.has_password(url):
-        _log.warning("others on this machine can read the password of --url in the process list: use --url env:NAME")
 
 
 def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, lifeline: int | None) -> int:
@@ -159,7 +121,7 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
     )
     if lifeline is not None:
         threading.Thread(target=_stop_with_parent, args=(lifeline, working), daemon=True).start()
-    _log.info("running jobs of %s, %d at once, as %s", _names(queues), settings.concurrency, holder)
+    _log.info("running jobs of %s, %d at once, as %s", names(queues), settings.concurrency, holder)
     working.run(until_empty=settings.until_empty)
     _log.info("stopped")
     return ExitCode.STUCK if stuck else ExitCode.DONE
@@ -167,24 +129,15 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
 
 def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int) -> int:
     """Be the parent of worker processes; returns its exit code."""
-    for queue in queues:
-        queue.counts()  # a wrong URL, or a store that is not there, is told once and here, not by each child
+    reach(queues)
     url = secrets.given_url(settings.url)
     environment = {**os.environ, **({URL_VARIABLE: url} if url else {})}
     command = [sys.executable, "-m", "jobcore", *settings.arguments()]
     salvage = Salvage(Monitor(*queues, lease=settings.lease).recover)
     with ExitStack() as stack:
         if settings.monitor:  # one for all
-            _start(Monitor(*queues, lease=settings.lease), stack)
+            start(Monitor(*queues, lease=settings.lease), stack)
         return Pool(processes, command, environment, salvage, until_empty=settings.until_empty).run()
-
-
-def _start(watch: Monitor, stack: ExitStack) -> None:
-    """Run a monitor on a thread for as long as the stack stands."""
-    thread = threading.Thread(target=watch.run, name="jobcore-monitor", daemon=True)
-    thread.start()
-    stack.callback(thread.join, 5.0)  # a store that is away does not keep us
-    stack.callback(watch.stop)
 
 
 def _stop_with_parent(lifeline: int, working: Worker) -> None:
@@ -209,7 +162,3 @@ class _Stuck:
 
     def __bool__(self) -> bool:
         return bool(self._jobs)
-
-
-def _names(queues: Sequence[Queue[Any]]) -> str:
-    return ", ".join(queue.name for queue in queues)
