@@ -104,8 +104,8 @@ def receive(connection: Connection) -> Any:
 
 def refusal(error: RedisError) -> Refused:
     """What an error that the server answered with is to the driver's callers."""
-    code = getattr(error, "status_code", None)
-    return Refused(f"Redis answered: {code} {error}" if code else f"Redis answered: {error}")
+    kind = getattr(error, "status_code", None) or type(error).__name__  # its code, where redis-py keeps that
+    return Refused(f"Redis answered {kind}: {error}")
 
 
 class Link:

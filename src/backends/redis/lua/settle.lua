@@ -77,7 +77,8 @@ end
 
 local answers, ids, holds, settled, outcomes = {}, {}, {}, {}, {}
 for i, hold in ipairs(fetch(running, column(items, 1))) do
-  local id, token, outcome = unpack(items[i], 1, 3)
+  local item = items[i]
+  local id, token, outcome = item[1], item[2], item[3]
   if hold and hold:sub(1, TOKEN_SIZE) == token and not settled[id] then
     answers[i], settled[id], outcomes[outcome] = 'd', true, true
     ids[#ids + 1] = id
