@@ -45,7 +45,7 @@ PUSHES = st.lists(
         payload=st.binary(max_size=4),
         priority=st.sampled_from([0, 0, 0, -100, -10, -9, 9, 10, 100]),
         delay=DELAYS,
-        remember=st.sampled_from([0, 0, 2]),
+        remember=st.sampled_from([2, 0, 5]),
     ),
     min_size=1,
     max_size=4,

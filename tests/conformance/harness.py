@@ -28,7 +28,7 @@ class Harness(ABC):
     """
 
     clock: ManualClock | None = None
-    examples: int = 50
+    examples: int = 30
     prompt: bool = True
 
     @abstractmethod

@@ -20,7 +20,7 @@ from jobcore.testing import ManualClock
 class MemoryHarness(Harness):
     """One store in memory."""
 
-    examples = 100
+    examples = 60
 
     def __init__(self) -> None:
         self.clock = ManualClock()
