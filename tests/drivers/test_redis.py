@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 import redis
 from redis.cluster import RedisCluster
-from servers import redis as servers
 
 from jobcore.backends.redis import RedisBackend
 from jobcore.conformance import BackendSuite, Harness
 from jobcore.testing import ManualClock
+
+from servers import redis as servers
 
 
 class RedisHarness(Harness):

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import redis
 from redis.cluster import RedisCluster
-from servers import redis as servers
 
 from jobcore.backend import (
     ConfigurationError,
@@ -26,6 +25,8 @@ from jobcore.backend import (
     Uncertain,
 )
 from jobcore.backends.redis import RedisBackend, connect
+
+from servers import redis as servers
 
 JOB = [Push("a", b"x")]
 

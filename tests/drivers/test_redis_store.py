@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from servers import redis as servers
 
 from jobcore.backend import Claim, Fail, Keep, Push, Refused, Retry, Return, State, Succeed
 from jobcore.backends.redis import RedisBackend, connect
 from jobcore.testing import START, ManualClock
+
+from servers import redis as servers
 
 SECOND = 1_000_000
 ROOMY = Keep(failed=10, succeeded=10)
