@@ -78,7 +78,7 @@ PLANS = {
     "counts": {
         "SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=?)",
         "SEARCH jobcore_jobs USING COVERING INDEX jobcore_running (queue=? AND call>?)",
-        "SEARCH jobcore_jobs USING COVERING INDEX jobcore_finished (queue=?)",
+        "SEARCH jobcore_finished_jobs USING PRIMARY KEY (queue=?)",
     },
     "claim": {"SEARCH jobcore_jobs USING INTEGER PRIMARY KEY (rowid=?)"},
     "held": {"SEARCH jobcore_jobs USING INDEX jobcore_running (queue=? AND call=?)"},
@@ -93,6 +93,7 @@ PLANS = {
     "settle_trim": {
         "SEARCH jobcore_jobs USING INTEGER PRIMARY KEY (rowid=?)",
         "SEARCH jobcore_jobs USING COVERING INDEX jobcore_finished (queue=? AND state=?)",
+        "SEARCH jobcore_finished_jobs USING PRIMARY KEY (queue=? AND state=?)",
     },
     "push": {"SEARCH jobcore_remembered USING PRIMARY KEY (queue=? AND id=?)"},
     "push_forget": {

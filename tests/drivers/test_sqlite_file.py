@@ -23,6 +23,7 @@ from jobcore.backend import (
     Claimed,
     ConfigurationError,
     Counts,
+    Fail,
     Keep,
     Push,
     QueueClosed,
@@ -153,9 +154,7 @@ class TestLocks:
             assert backend.counts("q") == Counts(ready=1)
             assert backend.wait(["q"], 1.0) == {"q"}
 
-    def test_claiming_nothing_and_a_repeated_claim_take_no_write_lock(
-        self, backend: SqliteBackend, path: Path
-    ) -> None:
+    def test_claiming_nothing_and_a_repeated_claim_take_no_write_lock(self, backend: SqliteBackend, path: Path) -> None:
         """Law 7: nothing is even begun that could be written."""
         backend.push("q", [Push("a", b"")])
         first = claim(backend)
@@ -273,6 +272,32 @@ def _as_nobody(path: Path) -> str:
     except BackendError as error:
         return f"{type(error).__name__}: {error}"
     return "it was taken"
+
+
+def test_a_destroyed_queue_leaves_no_row_behind(backend: SqliteBackend) -> None:
+    backend.push("q", [Push(id, b"", remember=9) for id in ("finished", "removed", "ready")])
+    first, second = claim(backend, 2).claims
+    backend.settle("q", [(first.hold, Fail()), (second.hold, Fail())], Keep())
+    backend.remove("q", ["removed"])
+    backend.destroy("q")
+    tables = ("jobcore_jobs", "jobcore_remembered", "jobcore_finished_jobs")
+    rows = backend._file.read(lambda db: [db.execute(f"SELECT * FROM {table}").fetchall() for table in tables])
+    assert rows == [[], [], []]
+
+
+def test_expired_ids_are_forgotten_as_others_come(path: Path) -> None:
+    clock = ManualClock()
+    backend = SqliteBackend(path, clock=clock, synchronous="NORMAL")
+    ids = [f"{n}" for n in range(10)]
+    backend.push("q", [Push(id, b"", remember=1) for id in ids])
+    backend.remove("q", ids)
+    clock.advance(1)
+    left = []
+    for id in ("a", "b", "c"):
+        backend.push("q", [Push(f"{id}{n}", b"") for n in range(2)])
+        left += backend._file.read(lambda db: db.execute("SELECT count(*) FROM jobcore_remembered").fetchone())
+    assert left == [6, 2, 0]
+    backend.close()
 
 
 class TestUrls:

@@ -84,13 +84,14 @@ def server(version: int | None = None, **settings: str) -> Iterator[Server]:
 
     Args:
         version: the major version wanted; None: any, PATH before the wheel.
-        settings: of postgresql.conf, over the quick ones that tests use.
+        settings: of postgresql.conf, over the quick ones that tests use. Where a version or settings are asked
+            for, JOBCORE_TEST_POSTGRES_URL does not matter, and the server may be killed and started again.
 
     Raises:
         RuntimeError: there is no such PostgreSQL here, or it does not start.
     """
     given = os.environ.get("JOBCORE_TEST_POSTGRES_URL")
-    if given:
+    if given and version is None and not settings:
         yield Server(given)
         return
     with tempfile.TemporaryDirectory(prefix="jobcore-postgres-") as scratch:

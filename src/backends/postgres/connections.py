@@ -32,6 +32,7 @@ _SETTINGS: Final = """
 SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
     set_config('plan_cache_mode', 'force_generic_plan', %(local)s),
     set_config('enable_seqscan', 'off', %(local)s),
+    set_config('enable_bitmapscan', 'off', %(local)s),
     set_config('enable_hashjoin', 'off', %(local)s),
     set_config('enable_mergejoin', 'off', %(local)s),
     set_config('jit', 'off', %(local)s),

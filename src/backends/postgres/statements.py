@@ -36,7 +36,7 @@ class Statements:
         self.schema = schema
         self.channel = "jobcore_" + hashlib.md5(schema.encode(), usedforsecurity=False).hexdigest()
         self.steps = [Step(int(stem[:3]), stem[4:], self._fill(sql)) for stem, sql in _texts("migrations").items()]
-        self._verbs = {stem: self._fill(sql) for stem, sql in _texts().items()}
+        self._verbs = {stem: self._fill(_told(stem, sql)) for stem, sql in _texts().items()}
 
     def __getitem__(self, stem: str) -> LiteralString:
         """The statement of a file, by its stem."""
@@ -47,6 +47,11 @@ class Statements:
         filled: Any = sql.replace("{schema}", f'"{self.schema}"').replace("{channel}", self.channel)
         literal: LiteralString = filled
         return literal
+
+
+def _told(stem: str, sql: str) -> str:
+    """A statement without its comments, under its name: that is what a look at the server's sessions shows."""
+    return "\n".join([f"/* jobcore {stem} */", *(line for line in sql.splitlines() if line.lstrip()[:2] != "--")])
 
 
 @cache

@@ -9,9 +9,15 @@ WITH clock AS MATERIALIZED (
     DELETE FROM {schema}.jobs
     WHERE queue = %(queue)s AND state IN ('failed', 'timed_out') AND settled <= (
         SELECT settled FROM (
-            SELECT settled FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'failed'
+            (
+                SELECT settled FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'failed'
+                ORDER BY settled DESC LIMIT %(cap)s + 1
+            )
             UNION ALL
-            SELECT settled FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'timed_out'
+            (
+                SELECT settled FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'timed_out'
+                ORDER BY settled DESC LIMIT %(cap)s + 1
+            )
         ) AS either
         ORDER BY settled DESC OFFSET %(cap)s LIMIT 1
     )

@@ -1,0 +1,425 @@
+"""PostgreSQL: what the suite can't see: making the schema, forks, broken connections, late commits, plans."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, event
+
+from jobcore.backend import (
+    Answer,
+    ConfigurationError,
+    Fail,
+    Keep,
+    Push,
+    QueueClosed,
+    Refused,
+    Return,
+    State,
+    Succeed,
+    Unavailable,
+    Uncertain,
+)
+from jobcore.backends.postgres import PostgresBackend, connect
+from jobcore.backends.postgres.rows import first_positions, hold_arrays, push_arrays, settle_arrays
+from jobcore.conformance.threads import together
+from jobcore.testing import ManualClock
+
+from servers import postgres
+
+LEASE = 60_000_000
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def url(postgres_url: str) -> Iterator[str]:
+    schema = f"store_{os.getpid()}_{next(_numbers)}"
+    yield f"{postgres_url}?schema={schema}"
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+@pytest.fixture
+def backend(url: str) -> Iterator[PostgresBackend]:
+    backend = connect(url)
+    yield backend
+    backend.close()
+
+
+def sql(backend: PostgresBackend, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Run a statement on a connection beside the backend's; {s} is its schema."""
+    with backend._database.connections.open() as connection:
+        cursor = connection.execute(statement.replace("{s}", backend._database.statements.schema), parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def take(backend: PostgresBackend, limit: int = 1, queue: str = "q") -> list[Any]:
+    return backend.claim(queue, limit, LEASE, "me", uuid4().bytes, 10**9).claims
+
+
+class TestSchema:
+    def test_processes_that_begin_at_once_make_it_once(self, url: str, postgres_url: str) -> None:
+        program = (
+            "import sys; from jobcore.backends.postgres import connect; from jobcore.backend import Push\n"
+            "print('ready', flush=True); sys.stdin.readline()\n"
+            "connect(sys.argv[1]).push('q', [Push(sys.argv[2], b'')])"
+        )
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, url, f"{n}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for n in range(4)
+        ]
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+        for child in children:
+            child.communicate("go\n", timeout=60)
+        assert [child.returncode for child in children] == [0] * 4
+        backend = connect(url)
+        assert backend.counts("q").ready == 4
+        assert sql(backend, "SELECT number FROM {s}.migrations ORDER BY number") == [(1,), (2,)]
+        backend.close()
+
+    def test_one_that_is_there_needs_no_rights_but_to_use_it(self, backend: PostgresBackend, postgres_url: str) -> None:
+        backend.counts("q")
+        role = f"{backend._database.statements.schema}_worker"
+        sql(backend, f"CREATE ROLE {role} LOGIN")
+        try:
+            sql(backend, f"GRANT USAGE ON SCHEMA {{s}} TO {role}")
+            sql(backend, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {{s}} TO {role}")
+            sql(backend, f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {{s}} TO {role}")
+            worker = connect(
+                f"{postgres_url.replace('jobcore@', f'{role}@')}?schema={backend._database.statements.schema}"
+            )
+            worker.push("q", [Push("a", b"")])
+            (claim,) = take(worker)
+            assert worker.wait(["q"], 0.0) == set()
+            assert worker.settle("q", [(claim.hold, Return())], Keep()) == [Answer.DONE]
+            worker.close()
+        finally:
+            sql(backend, f"DROP OWNED BY {role}")
+            sql(backend, f"DROP ROLE {role}")
+
+    def test_without_the_right_to_make_it_the_call_is_refused(self, backend: PostgresBackend) -> None:
+        sql(backend, "CREATE SCHEMA {s}")
+        sql(backend, "CREATE TABLE {s}.jobs (other integer)")
+        with pytest.raises(Refused, match="already exists"):
+            backend.counts("q")
+
+    def test_a_table_that_is_altered_under_prepared_statements_is_no_error(self, backend: PostgresBackend) -> None:
+        backend.push("q", [Push("a", b"")])
+        backend.redrive("q", ["a"])
+        (claim,) = take(backend)
+        sql(backend, "ALTER TABLE {s}.jobs ALTER COLUMN holder TYPE varchar(300)")
+        assert [entry and entry.holder for entry in backend.get("q", ["a"])] == ["me"]
+        assert backend.peek("q", State.RUNNING, 1).entries[0].holder == "me"
+        assert backend.settle("q", [(claim.hold, Succeed())], Keep()) == [Answer.DONE]
+
+
+class TestConnections:
+    def test_nothing_is_opened_before_the_first_verb(self) -> None:
+        connect("postgresql://u@127.0.0.1:1/nowhere").close()
+
+    def test_a_server_that_is_not_there_is_unavailable(self) -> None:
+        backend = connect("postgresql://u:secret@127.0.0.1:1/nowhere")
+        with pytest.raises(Unavailable) as caught:
+            backend.counts("q")
+        assert "secret" not in f"{caught.value}"
+        backend.close()
+
+    def test_a_connection_that_was_cut_while_idle_is_replaced(self, backend: PostgresBackend) -> None:
+        backend.counts("q")
+        pid = backend._database.connections.call(lambda c: c.info.backend_pid)
+        sql(backend, "SELECT pg_terminate_backend(%s::integer)", pid)
+        until(lambda: sql(backend, "SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid) == [])
+        assert backend.push("q", [Push("a", b"")])[0].created
+
+    def test_one_that_is_cut_in_a_call_is_uncertain(self, url: str) -> None:
+        backend = connect(f"{url}&application_name=to_be_cut")
+        backend.push("q", [Push("a", b"")])
+        (claim,) = take(backend)
+
+        def settle() -> None:
+            with pytest.raises(Uncertain):
+                backend.settle("q", [(claim.hold, Succeed())], Keep())
+
+        with backend._database.connections.open() as holder, holder.transaction():
+            holder.execute(f"SELECT FROM {backend._database.statements.schema}.jobs FOR UPDATE")
+            together(settle, lambda: _terminate_blocked(backend))
+        assert backend.settle("q", [(claim.hold, Succeed())], Keep()) == [Answer.DONE]
+        backend.close()
+
+    def test_a_statement_that_takes_too_long_is_refused(self, url: str) -> None:
+        backend = connect(f"{url}&timeout=0.3")
+        backend.push("q", [Push("a", b"")])
+        (claim,) = take(backend)
+        with backend._database.connections.open() as holder, holder.transaction():
+            holder.execute(f"SELECT FROM {backend._database.statements.schema}.jobs FOR UPDATE")
+            with pytest.raises(Refused, match="statement timeout"):
+                backend.settle("q", [(claim.hold, Succeed())], Keep())
+            assert backend.extend("q", [claim.hold], LEASE) == [Answer.BUSY]
+        assert backend.extend("q", [claim.hold], LEASE) == [Answer.HELD]
+        backend.close()
+
+    def test_a_server_that_says_nothing_is_left(self, url: str) -> None:
+        backend = connect(f"{url}&timeout=0.3")
+        backend.counts("q")
+        began = time.monotonic()
+        with pytest.raises(Uncertain):  # the server's own limit is lifted, as if it were stopped
+            backend._database.connections.call(
+                lambda c: c.execute("SET statement_timeout = 0; SELECT pg_sleep(60)", prepare=False)
+            )
+        assert time.monotonic() - began < 30
+        backend.close()
+
+    def test_a_read_only_server_refuses(self, backend: PostgresBackend, url: str) -> None:
+        backend.counts("q")
+        reading = connect(f"{url}&options=-c%20default_transaction_read_only%3Don")
+        with pytest.raises(Refused, match="read-only"):
+            reading.push("q", [Push("a", b"")])
+        reading.close()
+
+    def test_a_server_that_crashes_and_comes_back_is_worked_with_again(self) -> None:
+        with postgres.server(fsync="on") as server:
+            backend = connect(server.url)
+            backend.push("q", [Push("a", b"1")])
+            backend.wait(["q"], 0.0)
+            server.kill()
+            with pytest.raises(Unavailable):
+                backend.push("q", [Push("b", b"2")])
+            server.start()
+            assert [claim.payload for claim in take(backend, 9)] == [b"1"]
+            backend.close()
+
+    def test_an_engine_that_is_handed_in_is_left_alone(self, postgres_url: str) -> None:
+        engine = create_engine(
+            postgres_url.replace("postgresql:", "postgresql+psycopg:"),
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=1,
+            isolation_level="SERIALIZABLE",
+        )
+        opened: list[Any] = []
+        event.listen(engine, "connect", lambda connection, _record: opened.append(connection))
+        with engine.begin() as connection:  # the only one of its pool
+            backend = PostgresBackend(engine, schema="handed_in")
+            assert backend.push("q", [Push("a", b"")])[0].created
+            assert connection.exec_driver_sql("SHOW transaction_isolation").scalar_one() == "serializable"
+            assert len(opened) == 2
+            backend.destroy("q")
+            backend.close()
+            assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+        engine.dispose()
+
+    def test_another_driver_is_refused(self) -> None:
+        with pytest.raises(ConfigurationError, match="psycopg"):
+            PostgresBackend(create_engine("sqlite://"))
+
+    def test_closing_ends_the_sessions(self, backend: PostgresBackend, url: str, postgres_url: str) -> None:
+        other = connect(f"{url}&application_name=closing")
+        other.wait(["q"], 0.01)
+        other.close()
+        until(lambda: sql(backend, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'closing'") == [])
+        with pytest.raises(QueueClosed):
+            other.counts("q")
+
+
+def _terminate_blocked(backend: PostgresBackend) -> None:
+    """Cut off the session that waits for a lock, as soon as there is one."""
+    blocked = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND application_name = 'to_be_cut' AND query LIKE '/* jobcore settle */%'"
+    )
+    until(lambda: sql(backend, blocked) != [])
+
+
+def until(condition: Callable[[], bool], limit: float = 20.0) -> None:
+    """Wait for something that is bound to happen."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        threading.Event().wait(0.01)
+
+
+class TestForks:
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # it is what is tested
+    def test_a_child_works_and_disturbs_nothing(self, backend: PostgresBackend) -> None:
+        backend.push("q", [Push("a", b""), Push("b", b"")])
+        backend.wait(["q"], 0.0)
+        pid = backend._database.connections.call(lambda c: c.info.backend_pid)
+        child = os.fork()
+        if child == 0:
+            passed = False
+            threading.Timer(20.0, os._exit, [2]).start()
+            try:
+                passed = len(take(backend)) == 1 and backend.wait(["q"], 0.0) == {"q"}
+                backend.close()
+            finally:
+                os._exit(0 if passed else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert backend._database.connections.call(lambda c: c.info.backend_pid) == pid
+        assert backend.counts("q").ready == 1
+        connect_again = backend.push("q", [Push("c", b"")])
+        assert connect_again[0].created
+        assert backend.wait(["q"], 1.0) == {"q"}
+
+
+class TestClaims:
+    def test_what_was_committed_late_is_found_within_two_seconds(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        backend.push("q", [Push("first", b"")])
+        with backend._database.connections.open() as late, late.transaction():
+            backend.join(late, "q", [Push("late", b"")])
+            clock.advance(1)
+            backend.push("q", [Push(f"{n}", b"") for n in range(10)])
+            assert [claim.id for claim in take(backend, 2)] == ["first", "0"]
+        assert [claim.id for claim in take(backend, 2)] == ["1", "2"]  # passed over, as its place was
+        clock.advance(2, microseconds=1)
+        assert [claim.id for claim in take(backend, 2)] == ["late", "3"]
+        backend.close()
+
+    def test_it_is_found_at_once_where_little_else_is(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        with backend._database.connections.open() as late, late.transaction():
+            backend.join(late, "q", [Push("late", b"")])
+            clock.advance(1)
+            backend.push("q", [Push("a", b""), Push("b", b"")])
+            assert [claim.id for claim in take(backend, 1)] == ["a"]
+        assert [claim.id for claim in take(backend, 5)] == ["late", "b"]
+        backend.close()
+
+    def test_anothers_return_is_the_next_to_be_claimed(self, url: str) -> None:
+        clock = ManualClock()
+        one, two = connect(url, clock=clock), connect(url, clock=clock)
+        one.push("q", [Push("a", b""), Push("z", b"", priority=3)])
+        clock.advance(1)
+        one.push("q", [Push(f"{n}", b"") for n in range(10)])
+        held = take(one, 2)
+        assert [claim.id for claim in held] == ["z", "a"]
+        assert [claim.id for claim in take(two, 2)] == ["0", "1"]
+        assert [claim.id for claim in take(two, 2)] == ["2", "3"]
+        one.settle("q", [(claim.hold, Return()) for claim in held], Keep())
+        assert [claim.id for claim in take(two, 3)] == ["z", "a", "4"]
+        one.close()
+        two.close()
+
+    def test_marks_hold_where_nothing_changed(self, backend: PostgresBackend) -> None:
+        backend.push("q", [Push(f"{n}", b"") for n in range(500)])
+        with backend._database.connections.open() as old, old.transaction():
+            old.execute("SELECT count(*) FROM pg_class")
+            while len(claims := take(backend, 50)) == 50:
+                backend.settle("q", [(claim.hold, Succeed()) for claim in claims], Keep())
+                marks = backend._claiming._marks["q"]
+                assert marks.lows.keys() == {0}
+
+    def test_batches_in_opposite_orders_do_not_deadlock(self, backend: PostgresBackend) -> None:
+        ids = [f"{n}" for n in range(50)]
+
+        def push(order: list[str]) -> int:
+            return sum(
+                pushed.created for _ in range(10) for pushed in backend.push("q", [Push(id, b"") for id in order])
+            )
+
+        assert sum(together(lambda: push(ids), lambda: push(ids[::-1]))) == 50
+        holds = [claim.hold for claim in take(backend, 50)]
+
+        def settle(order: list[Any]) -> int:
+            answers = backend.settle("q", [(hold, Fail()) for hold in order], Keep())
+            return answers.count(Answer.DONE)
+
+        assert sum(together(lambda: settle(holds), lambda: settle(holds[::-1]))) == 50
+
+
+class TestPlans:
+    """No scan of a table, no sort, whatever the planner believes."""
+
+    STATISTICS = ("empty", "full")
+
+    @pytest.mark.parametrize("analyzed", STATISTICS)
+    @pytest.mark.parametrize("prepare", ["on", "off"])
+    def test_verbs_go_by_their_indexes(self, url: str, analyzed: str, prepare: str) -> None:
+        backend = connect(f"{url}&prepare={prepare}")
+        backend.counts("q")
+        if analyzed == "empty":
+            sql(backend, "VACUUM ANALYZE {s}.jobs")
+        backend.push("q", [Push(f"{n}", b"", priority=n % 3, remember=n % 2) for n in range(2000)])
+        holds = [claim.hold for claim in take(backend, 500)]
+        backend.settle("q", [(hold, Fail()) for hold in holds[:200]], Keep())
+        if analyzed == "full":
+            sql(backend, "VACUUM ANALYZE {s}.jobs")
+        claim = {"jobs": 50, "lease": LEASE, "holder": "me", "call": uuid4().bytes}
+        marks = {"looked": 0, "seen": 0, "ranks": [-1, 0], "lows": [0, 0], "onward": False, "max_bytes": 10**9}
+        current = first_positions(holds[200:300])
+        settled = settle_arrays(current, [(hold, Succeed()) for hold in holds[200:300]], Keep())
+        for stem, given in {
+            "push": push_arrays([Push("new", b"")]),
+            "claim": claim | marks,
+            "reclaim": {**claim, "of": None},
+            "extend": {"lease": LEASE, **hold_arrays(current)},
+            "settle": settled,
+            "trim_failed": {"cap": 1000},
+            "get": {"ids": ["1", "2"]},
+        }.items():
+            plan = explain(backend, stem, {"queue": "q", **given})
+            assert "Seq Scan" not in plan, f"{stem}:\n{plan}"
+            assert "Sort Method" not in plan, f"{stem}:\n{plan}"
+            assert rows_read(plan) < 1000, f"{stem}:\n{plan}"
+        backend.close()
+
+
+def explain(backend: PostgresBackend, stem: str, given: dict[str, Any]) -> str:
+    """The plan of a statement as the driver has it planned, with what it read."""
+    database = backend._database
+
+    def run(connection: psycopg.Connection[Any]) -> str:
+        with connection.transaction(force_rollback=True):
+            if not database.connections.prepare:
+                database.connections.set(connection, local=True)
+            statement = f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {database.statements[stem]}"
+            return "\n".join(line for (line,) in connection.execute(statement, database.timed(given)))
+
+    return database.connections.call(run)
+
+
+def rows_read(plan: str) -> int:
+    """The most rows that one scan of the plan read or threw away."""
+    counted = [line.rsplit(":", 1)[1] for line in plan.splitlines() if "Rows Removed" in line]
+    return max([int(count) for count in counted], default=0)
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://localhost/db?shema=x",
+            "postgresql://localhost/db?timeout=soon",
+            "postgresql://localhost/db?timeout=0",
+            "postgresql://localhost/db?notify=maybe",
+            "postgresql://localhost/db?schema=a;b",
+            "postgresql://localhost/db?schema=" + "a" * 64,
+            "postgresql://u:pa/ss@localhost:port/db",
+            "postgres:localhost",
+            "mysql://localhost/db",
+        ],
+    )
+    def test_a_wrong_one_is_an_error_without_the_password(self, url: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            connect(url)
+        assert "pa/ss" not in str(caught.value)
+
+    def test_both_schemes_open(self) -> None:
+        for scheme in ("postgresql", "postgres"):
+            connect(f"{scheme}://u@localhost/db?notify=off&prepare=off&timeout=5&sslmode=prefer").close()
