@@ -1,0 +1,247 @@
+"""Mutants of the memory driver."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
+from jobcore.conformance.laws_apart import Law10Apart, Law11PerItem
+from jobcore.conformance.laws_holding import Law3OneHolder, Law4Fenced
+from jobcore.conformance.laws_keeping import Law8Bytes, Law9Caps
+from jobcore.conformance.laws_order import Law6Ordered
+from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
+from mutants.mutant import Mutant
+
+MUTANTS: Final = [
+    Mutant(
+        "close-clears",
+        "When a client is closed, the jobs that it could see are gone.",
+        Law1Kept,
+        "memory/backend.py",
+        "        self._closed = True\n",
+        "        self._closed = True\n        self.store.queues.clear()\n",
+    ),
+    Mutant(
+        "reclaim-once",
+        "A job that was taken over once is not taken over again.",
+        Law2AtLeastOnce,
+        "memory/jobs.py",
+        "            if job.lease and (",
+        "            if job.lease and not job.lost and (",
+    ),
+    Mutant(
+        "claim-not-atomic",
+        "A claim lets go of the lock between choosing jobs and taking them.",
+        Law3OneHolder,
+        "memory/jobs.py",
+        "        jobs, full = self._choose(limit, max_bytes, now)\n",
+        "        jobs, full = self._choose(limit, max_bytes, now)\n"
+        "        import time\n"
+        "        from jobcore.backends.memory.backend import _lock\n"
+        "        _lock.release()\n"
+        "        time.sleep(0)\n"
+        "        _lock.acquire()\n",
+    ),
+    Mutant(
+        "settle-by-id",
+        "A settlement is taken from anyone who knows the id of a running job.",
+        Law4Fenced,
+        "memory/job.py",
+        "self.lease is not None and (self.lease.call, self.lease.fence) == (hold.call, hold.fence)",
+        "self.lease is not None",
+    ),
+    Mutant(
+        "settle-by-call",
+        "Of a token, only the call is compared.",
+        Law4Fenced,
+        "memory/job.py",
+        "(self.lease.call, self.lease.fence) == (hold.call, hold.fence)",
+        "self.lease.call == hold.call",
+    ),
+    Mutant(
+        "fence-is-attempt",
+        "The fence is the number of the attempt, which a redrive begins anew.",
+        Law4Fenced,
+        "memory/jobs.py",
+        "Lease(call, self._fence, holder, now + lease, lapsed_at)",
+        "Lease(call, job.attempt, holder, now + lease, lapsed_at)",
+    ),
+    Mutant(
+        "extend-stale",
+        "A token that the job once had still extends the lease of who took it over.",
+        Law4Fenced,
+        "memory/jobs.py",
+        "job.lease is None or not job.held_by(hold):\n            return Answer.LOST\n        job.lease = replace",
+        "job.lease is None or hold.fence > job.lease.fence:\n            return Answer.LOST\n        job.lease = replace",
+    ),
+    Mutant(
+        "push-overwrites",
+        "Pushing an id again replaces the payload of the job that waits.",
+        Law5Idempotent,
+        "memory/jobs.py",
+        "        if known is not None or push.id in self._remembered:\n",
+        "        if known is not None or push.id in self._remembered:\n"
+        "            if known:\n"
+        "                known.payload = push.payload\n",
+    ),
+    Mutant(
+        "push-after-success",
+        "An id whose job succeeded, and is kept, can be pushed again.",
+        Law5Idempotent,
+        "memory/jobs.py",
+        "        known = self._jobs.get(push.id)\n",
+        "        known = self._jobs.get(push.id)\n"
+        "        if known and known.state is State.SUCCEEDED:\n"
+        "            self._drop(known, now)\n"
+        "            known = None\n",
+    ),
+    Mutant(
+        "remember-microseconds",
+        "The seconds of `remember` are taken for microseconds: ids are forgotten at once.",
+        Law5Idempotent,
+        "memory/jobs.py",
+        "now + job.remember * _SECOND",
+        "now + job.remember",
+    ),
+    Mutant(
+        "remember-forever",
+        "An id whose time has passed is taken off the calendar, and not out of what is remembered.",
+        Law5Idempotent,
+        "memory/jobs.py",
+        "del self._remembered[heappop(self._expiries)[1]]",
+        "heappop(self._expiries)",
+    ),
+    Mutant(
+        "due-early",
+        "A scheduled job is let out one tick early.",
+        Law6Ordered,
+        "memory/jobs.py",
+        "islice(self._waiting(State.READY, now), limit)",
+        "islice(self._waiting(State.READY, now + 1), limit)",
+    ),
+    Mutant(
+        "retry-first",
+        "A retried job goes to the front.",
+        Law6Ordered,
+        "memory/jobs.py",
+        "self._ready(job, now + delay)",
+        "self._ready(job, delay)",
+    ),
+    Mutant(
+        "return-last",
+        "A returned job goes to the back.",
+        Law6Ordered,
+        "memory/jobs.py",
+        "                job.attempt -= 1\n                self._enter(job, State.READY)\n",
+        "                job.attempt -= 1\n                self._ready(job, now)\n",
+    ),
+    Mutant(
+        "priority-as-text",
+        "Priorities are compared as text.",
+        Law6Ordered,
+        "memory/job.py",
+        "(-self.priority, self.place",
+        '(-int.from_bytes(str(self.priority).encode().ljust(4, b"\\0")), self.place',
+    ),
+    Mutant(
+        "ties-by-id",
+        "Jobs pushed at one time are in the order of their ids.",
+        Law6Ordered,
+        "memory/jobs.py",
+        "push.remember, now, place, next(self._serial))",
+        "push.remember, now, place, 0)",
+    ),
+    Mutant(
+        "payload-as-text",
+        "A payload is decoded, and encoded again.",
+        Law8Bytes,
+        "memory/jobs.py",
+        "Job(push.id, push.payload,",
+        'Job(push.id, push.payload.decode(errors="replace").encode(),',
+    ),
+    Mutant(
+        "cap-one-more",
+        "One more job is kept than the cap says.",
+        Law9Caps,
+        "memory/jobs.py",
+        "len(order) > cap:",
+        "len(order) > cap + 1:",
+    ),
+    Mutant(
+        "cap-drops-newest",
+        "A full cap drops the newest.",
+        Law9Caps,
+        "memory/jobs.py",
+        "self._drop(self._jobs[order.last()[-1]], now)",
+        "self._drop(self._jobs[next(order.walk())[-1]], now)",
+    ),
+    Mutant(
+        "cap-of-failed-alone",
+        "A job that timed out trims nothing.",
+        Law9Caps,
+        "memory/jobs.py",
+        "None if state is State.BROKEN else keep.failed",
+        "keep.failed if state is State.FAILED else None",
+    ),
+    Mutant(
+        "cap-of-broken",
+        "Broken jobs are trimmed like failed ones.",
+        Law9Caps,
+        "memory/jobs.py",
+        "None if state is State.BROKEN else keep.failed",
+        "keep.failed",
+    ),
+    Mutant(
+        "destroy-by-prefix",
+        "Destroying a queue takes those along whose names begin with its name.",
+        Law10Apart,
+        "memory/backend.py",
+        "            self.store.queues.pop(queue, None)\n",
+        "            for name in [name for name in self.store.queues if name.startswith(queue)]:\n"
+        "                del self.store.queues[name]\n",
+    ),
+    Mutant(
+        "batch-stops",
+        "A batch of settlements stops at the first that is refused.",
+        Law11PerItem,
+        "memory/backend.py",
+        "            return [jobs.settle(hold, outcome, keep, now) for hold, outcome in settlements]\n",
+        "            answers: list[Answer] = []\n"
+        "            for hold, outcome in settlements:\n"
+        "                lost = Answer.LOST in answers\n"
+        "                answers.append(Answer.LOST if lost else jobs.settle(hold, outcome, keep, now))\n"
+        "            return answers\n",
+    ),
+    Mutant(
+        "max-bytes-early",
+        "A claim ends when `max_bytes` are used up exactly.",
+        Claiming,
+        "memory/jobs.py",
+        "if chosen and max_bytes < 0:",
+        "if chosen and max_bytes <= 0:",
+    ),
+    Mutant(
+        "repeat-claims-more",
+        "A repeated claim gives what the first gave, and new jobs.",
+        Repeating,
+        "memory/jobs.py",
+        "        if call in self._calls:\n            return Claimed(self._held(call), now, now)\n",
+        "",
+    ),
+    Mutant(
+        "reclaim-early",
+        "A lease ends one tick early.",
+        Reclaiming,
+        "memory/jobs.py",
+        "job.lease.until <= now if of",
+        "job.lease.until <= now + 1 if of",
+    ),
+    Mutant(
+        "return-counts",
+        "A returned run counts as an attempt.",
+        Attempts,
+        "memory/jobs.py",
+        "                job.attempt -= 1\n",
+        "",
+    ),
+]

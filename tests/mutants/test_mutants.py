@@ -1,0 +1,59 @@
+"""Each mutant dies by a test of the law that it breaks; the same copies without bugs live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import pytest
+
+from mutants import memory, stores
+from mutants.mutant import Mutant, planted
+from mutants.stores import Store
+from mutants.trial import tried
+
+OPENERS: Final[dict[str, Callable[..., Callable[[], Store]]]] = {
+    "memory": stores.in_memory,
+    "redis": stores.on_redis,
+    "postgres": stores.on_postgres,
+}
+LAWS: Final = {"memory": sorted({mutant.law for mutant in memory.MUTANTS}, key=str)}
+
+
+def _cases() -> Iterator[Any]:
+    for mutant in memory.MUTANTS:
+        yield pytest.param(mutant, id=str(mutant))
+
+
+def _opener(driver: str, package: ModuleType, request: pytest.FixtureRequest) -> Callable[[], Store]:
+    """What opens stores of a planted driver, on a server that is started only now."""
+    urls = [] if driver == "memory" else [request.getfixturevalue(f"{driver}_url")]
+    return OPENERS[driver](package, *urls)
+
+
+@pytest.mark.parametrize("mutant", [*_cases()])
+def test_a_mutant_dies_by_its_law(
+    mutant: Mutant, tmp_path: Path, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    with planted(mutant.driver, tmp_path, mutant) as package:
+        verdict = tried(mutant.law, _opener(mutant.driver, package, request))
+    assert verdict.killer, f"it passed all {verdict.tests} tests of {mutant.law.__name__}: {mutant.bug}"
+    assert verdict.noticed, f"it broke down in {verdict.killer} before the suite noticed:\n{verdict.failure}"
+    for name, value in {
+        "mutant": str(mutant),
+        "bug": mutant.bug,
+        "law": mutant.law.__name__,
+        "killer": verdict.killer,
+        "seconds": verdict.seconds,
+    }.items():
+        record_property(name, value)
+
+
+@pytest.mark.parametrize("law", LAWS["memory"])
+def test_the_same_copy_without_a_bug_lives(law: type, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with planted("memory", tmp_path) as package:
+        verdict = tried(law, _opener("memory", package, request))
+    assert verdict.tests
+    assert not verdict.killer, verdict.failure
