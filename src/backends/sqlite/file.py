@@ -48,11 +48,7 @@ class File:
 
     def disconnect(self) -> None:
         """Close all connections. None is in use: see `Gate`."""
-        while self._idle:
-            self._idle.pop().close()
-        if self._watcher:
-            self._watcher.close()
-            self._watcher = None
+        self._close_readers()
         self._writer.disconnect()
 
     def write(self, change: Change[T]) -> T:
@@ -75,6 +71,7 @@ class File:
     def version(self) -> int:
         """A number that changes with each commit, of any process. It is read from shared memory, not from disk."""
         with GATE, self._watching:
+            self.check_open()
             try:
                 self._watcher = self._watcher or patiently(self._open, self._timeout)
                 return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
@@ -90,13 +87,15 @@ class File:
         """Finish what was begun, and close the connections."""
         self._closed = True
         self._writer.close()
-        with GATE:
-            while self._idle:
-                self._idle.pop().close()
-            with self._watching:
-                if self._watcher:
-                    self._watcher.close()
-                    self._watcher = None
+        with GATE, self._watching:
+            self._close_readers()
+
+    def _close_readers(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+        if self._watcher:
+            self._watcher.close()
+            self._watcher = None
 
     def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
         self.check_open()
@@ -108,7 +107,10 @@ class File:
         except BaseException:
             db.close()
             raise
-        self._idle.append(db)
+        if self._closed:
+            db.close()
+        else:
+            self._idle.append(db)
         return seen
 
     def _open(self) -> sqlite3.Connection:

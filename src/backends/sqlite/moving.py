@@ -17,8 +17,7 @@ _REDRIVE: Final = script("redrive")
 _REMOVE: Final = script("remove")
 _REMEMBER: Final = script("remember")
 _FIND: Final = script("find")
-_DESTROY: Final = script("destroy")
-_DESTROY_REMEMBERED: Final = script("destroy_remembered")
+_DESTROY: Final = [script("destroy"), script("destroy_remembered"), script("destroy_finished")]
 
 _SECOND: Final = 1_000_000
 
@@ -41,8 +40,8 @@ def remove(tx: Transaction, ids: Sequence[str]) -> list[Answer]:
 
 def destroy(tx: Transaction) -> None:
     """Remove all of the queue."""
-    tx.run(_DESTROY)
-    tx.run(_DESTROY_REMEMBERED)
+    for statement in _DESTROY:
+        tx.run(statement)
 
 
 def remember(tx: Transaction, id: str, seconds: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
 from typing import Final
 
 from jobcore.backend import ConfigurationError
@@ -37,11 +39,20 @@ def upgrade(db: Database) -> None:
     if version > VERSION:
         raise ConfigurationError(f"the file's tables are of version {version}, this jobcore knows {VERSION}: update it")
     for step in range(version + 1, VERSION + 1):
-        for statement in script(f"schema_{step}").split(";\n"):
+        for statement in _statements(script(f"schema_{step}")):
             db.execute(statement)
     if version < VERSION:
         db.execute("DELETE FROM jobcore_schema")
         db.execute("INSERT INTO jobcore_schema (version) VALUES (:version)", {"version": VERSION})
+
+
+def _statements(text: str) -> Iterator[str]:
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _version(db: Database) -> int:

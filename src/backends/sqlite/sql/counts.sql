@@ -1,4 +1,4 @@
--- counts: how many jobs are in each state. Reads indexes only, from end to end.
+-- counts: how many jobs are in each state. Of the waiting and running ones it reads the index from end to end.
 --
 -- Parameters: queue, now. Gives one row, the fields of `Counts`.
 SELECT *
@@ -9,7 +9,7 @@ FROM (
     SELECT count(*) FROM jobcore_jobs INDEXED BY jobcore_running WHERE queue = :queue AND call IS NOT NULL
 ) CROSS JOIN (
     SELECT
-        count(*) FILTER (WHERE state = 'succeeded'), count(*) FILTER (WHERE state = 'failed'),
-        count(*) FILTER (WHERE state = 'timed_out'), count(*) FILTER (WHERE state = 'broken')
-    FROM jobcore_jobs INDEXED BY jobcore_finished WHERE queue = :queue AND state NOT IN ('ready', 'running')
+        ifnull(sum(jobs) FILTER (WHERE state = 'succeeded'), 0), ifnull(sum(jobs) FILTER (WHERE state = 'failed'), 0),
+        ifnull(sum(jobs) FILTER (WHERE state = 'timed_out'), 0), ifnull(sum(jobs) FILTER (WHERE state = 'broken'), 0)
+    FROM jobcore_finished_jobs WHERE queue = :queue
 )

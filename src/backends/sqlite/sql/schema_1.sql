@@ -1,6 +1,6 @@
 -- schema, version 1: what jobcore keeps in a database file, beside whatever else is in it.
 --
--- Times are µs since the Unix epoch. Statements end with a semicolon at the end of a line, and only there.
+-- Times are µs since the Unix epoch.
 
 -- The number of the last of these steps that was taken, in one row.
 CREATE TABLE jobcore_schema (version INTEGER NOT NULL);
@@ -37,6 +37,27 @@ CREATE UNIQUE INDEX jobcore_id ON jobcore_jobs (queue, id);
 CREATE INDEX jobcore_ready ON jobcore_jobs (queue, state, priority DESC, place) WHERE state = 'ready';
 CREATE INDEX jobcore_running ON jobcore_jobs (queue, call) WHERE call IS NOT NULL;
 CREATE INDEX jobcore_finished ON jobcore_jobs (queue, state) WHERE state NOT IN ('ready', 'running');
+
+-- How many finished jobs there are, kept right by the table itself: caps hold without counting.
+CREATE TABLE jobcore_finished_jobs (
+    queue TEXT NOT NULL,
+    state TEXT NOT NULL,
+    jobs INTEGER NOT NULL,
+    PRIMARY KEY (queue, state)
+) WITHOUT ROWID;
+CREATE TRIGGER jobcore_finish AFTER UPDATE OF state ON jobcore_jobs WHEN NEW.state NOT IN ('ready', 'running')
+BEGIN
+    INSERT INTO jobcore_finished_jobs (queue, state, jobs) VALUES (NEW.queue, NEW.state, 1)
+    ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER jobcore_redrive AFTER UPDATE OF state ON jobcore_jobs WHEN OLD.state NOT IN ('ready', 'running')
+BEGIN
+    UPDATE jobcore_finished_jobs SET jobs = jobs - 1 WHERE queue = OLD.queue AND state = OLD.state;
+END;
+CREATE TRIGGER jobcore_leave AFTER DELETE ON jobcore_jobs WHEN OLD.state NOT IN ('ready', 'running')
+BEGIN
+    UPDATE jobcore_finished_jobs SET jobs = jobs - 1 WHERE queue = OLD.queue AND state = OLD.state;
+END;
 
 -- Ids that users chose, whose jobs have left the store.
 CREATE TABLE jobcore_remembered (
