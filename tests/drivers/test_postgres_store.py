@@ -31,6 +31,7 @@ from jobcore.backend import (
     Uncertain,
 )
 from jobcore.backends.postgres import PostgresBackend, connect
+from jobcore.backends.postgres.marks import Marks
 from jobcore.backends.postgres.rows import first_positions, hold_arrays, push_arrays, settle_arrays
 from jobcore.conformance.threads import together
 from jobcore.testing import ManualClock
@@ -316,14 +317,15 @@ class TestClaims:
         one.close()
         two.close()
 
-    def test_marks_hold_where_nothing_changed(self, backend: PostgresBackend) -> None:
-        backend.push("q", [Push(f"{n}", b"") for n in range(500)])
+    def test_an_old_snapshot_does_not_make_claims_dear(self, backend: PostgresBackend) -> None:
+        backend.push("q", [Push(f"{n}", b"") for n in range(2000)])
         with backend._database.connections.open() as old, old.transaction():
-            old.execute("SELECT count(*) FROM pg_class")
-            while len(claims := take(backend, 50)) == 50:
+            old.execute("DECLARE snapshot CURSOR FOR SELECT 1")  # keeps the snapshot until the transaction ends
+            for _ in range(19):
+                claims = take(backend, 100)
                 backend.settle("q", [(claim.hold, Succeed()) for claim in claims], Keep())
-                marks = backend._claiming._marks["q"]
-                assert marks.lows.keys() == {0}
+            marks = backend._claiming._marks["q"]
+            assert blocks(backend, marks) * 3 < blocks(backend, marks.whole())
 
     def test_batches_in_opposite_orders_do_not_deadlock(self, backend: PostgresBackend) -> None:
         ids = [f"{n}" for n in range(50)]
@@ -341,6 +343,14 @@ class TestClaims:
             return answers.count(Answer.DONE)
 
         assert sum(together(lambda: settle(holds), lambda: settle(holds[::-1]))) == 50
+
+
+def blocks(backend: PostgresBackend, marks: Marks) -> int:
+    """The blocks that a claim by these marks reads."""
+    claim = {"queue": "q", "jobs": 1, "lease": LEASE, "holder": "me", "call": uuid4().bytes, "max_bytes": 10**9}
+    known = {"looked": marks.looked, "seen": marks.seen, "ranks": [*marks.lows], "lows": [*marks.lows.values()]}
+    plan = explain(backend, "claim", {**claim, **known, "onward": False})
+    return int(plan.split("shared hit=", 1)[1].split()[0])
 
 
 class TestPlans:
@@ -388,7 +398,7 @@ def explain(backend: PostgresBackend, stem: str, given: dict[str, Any]) -> str:
         with connection.transaction(force_rollback=True):
             if not database.connections.prepare:
                 database.connections.set(connection, local=True)
-            statement = f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {database.statements[stem]}"
+            statement = f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) {database.statements[stem]}"
             return "\n".join(line for (line,) in connection.execute(statement, database.timed(given)))
 
     return database.connections.call(run)
