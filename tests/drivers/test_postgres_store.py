@@ -317,8 +317,11 @@ class TestClaims:
         one.close()
         two.close()
 
-    def test_an_old_snapshot_does_not_make_claims_dear(self, backend: PostgresBackend) -> None:
+    def test_an_old_snapshot_does_not_make_claims_dear(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
         backend.push("q", [Push(f"{n}", b"") for n in range(2000)])
+        clock.advance(1)
         with backend._database.connections.open() as old, old.transaction():
             old.execute("DECLARE snapshot CURSOR FOR SELECT 1")  # keeps the snapshot until the transaction ends
             for _ in range(19):
@@ -326,6 +329,7 @@ class TestClaims:
                 backend.settle("q", [(claim.hold, Succeed()) for claim in claims], Keep())
             marks = backend._claiming._marks["q"]
             assert blocks(backend, marks) * 3 < blocks(backend, marks.whole())
+        backend.close()
 
     def test_batches_in_opposite_orders_do_not_deadlock(self, backend: PostgresBackend) -> None:
         ids = [f"{n}" for n in range(50)]
@@ -348,8 +352,7 @@ class TestClaims:
 def blocks(backend: PostgresBackend, marks: Marks) -> int:
     """The blocks that a claim by these marks reads."""
     claim = {"queue": "q", "jobs": 1, "lease": LEASE, "holder": "me", "call": uuid4().bytes, "max_bytes": 10**9}
-    known = {"looked": marks.looked, "seen": marks.seen, "ranks": [*marks.lows], "lows": [*marks.lows.values()]}
-    plan = explain(backend, "claim", {**claim, **known, "onward": False})
+    plan = explain(backend, "claim", {**claim, **marks.parameters(), "onward": False})
     return int(plan.split("shared hit=", 1)[1].split()[0])
 
 
@@ -371,7 +374,15 @@ class TestPlans:
         if analyzed == "full":
             sql(backend, "VACUUM ANALYZE {s}.jobs")
         claim = {"jobs": 50, "lease": LEASE, "holder": "me", "call": uuid4().bytes}
-        marks = {"looked": 0, "seen": 0, "ranks": [-1, 0], "lows": [0, 0], "onward": False, "max_bytes": 10**9}
+        marks = {
+            "looked": 0,
+            "seen": 0,
+            "ranks": [-1, 0],
+            "places": [0, 0],
+            "seqs": [0, 0],
+            "onward": False,
+            "max_bytes": 10**9,
+        }
         current = first_positions(holds[200:300])
         settled = settle_arrays(current, [(hold, Succeed()) for hold in holds[200:300]], Keep())
         for stem, given in {

@@ -30,8 +30,7 @@ class Claiming:
         return claimed
 
     def _attempt(self, queue: str, asked: Parameters, marks: Marks) -> Claimed:
-        known = {"looked": marks.looked, "seen": marks.seen, "ranks": [*marks.lows], "lows": [*marks.lows.values()]}
-        found = self._database.run("claim", {"queue": queue, **asked, **known})
+        found = self._database.run("claim", {"queue": queue, **asked, **marks.parameters()})
         self._learn(queue, marks, found)
         now, next_due, *_ = found[0]
         return Claimed(rows.claims([row[_ABOUT_JOB:] for row in found if row[_ABOUT_JOB] is not None]), now, next_due)
@@ -45,8 +44,7 @@ class Claiming:
         elif next_due != now and not before.usable(now):
             after = lowered.emptied(now)
         elif next_due == now and not again and found[0][_ABOUT_JOB] is not None:
-            rank, place = max(row[_ABOUT_JOB : _ABOUT_JOB + 2] for row in found)
-            after = lowered.raised(now, rank, place)
+            after = lowered.raised(now, *max(row[_ABOUT_JOB : _ABOUT_JOB + 3] for row in found))
         else:
             after = lowered
         self._marks[queue] = after

@@ -1,8 +1,8 @@
 -- claim: take due jobs in the order of their key, or give again what `call` holds.
 --
 -- Parameters: queue; now (µs, or null: the server's clock); jobs (the limit); lease (µs); holder; call;
---   max_bytes; and what this client knows from its last claims: ranks[] with lows[] (the place below which
---   it left nothing ready in that rank), looked (µs: when it last looked at everything), seen (the number
+--   max_bytes; and what this client knows from its last claims: ranks[] with places[] and seqs[] (the key
+--   below which it left nothing ready in that rank), looked (µs: when it last looked at everything), seen (the number
 --   of the last return that it knows of); onward: whether this goes on with what `call` has just begun.
 -- Gives at least one row: now; what comes next (µs or null); whether it was given again; the last return, and the
 --   ranks and places of all; and then the key and the columns of a job, or nulls when there is none.
@@ -17,8 +17,12 @@ WITH RECURSIVE clock AS MATERIALIZED (
 ), mark AS MATERIALIZED (
     -- Marks spare us the entries of jobs long gone, which pile up before the first ready job while some
     -- old snapshot is open. They miss what was committed late, so they hold for two seconds.
-    SELECT known.rank, least(known.low, (SELECT min(place) FROM returned WHERE rank = known.rank)) AS low
-    FROM clock, unnest(%(ranks)b::bigint[], %(lows)b::bigint[]) AS known (rank, low)
+    SELECT
+        known.rank, least(known.place, back.place) AS place,
+        CASE WHEN back.place <= known.place THEN 0 ELSE known.seq END AS seq
+    FROM clock
+    CROSS JOIN unnest(%(ranks)b::bigint[], %(places)b::bigint[], %(seqs)b::bigint[]) AS known (rank, place, seq)
+    CROSS JOIN LATERAL (SELECT min(place) AS place FROM returned WHERE rank = known.rank) AS back
     WHERE clock.now - %(looked)s BETWEEN 0 AND 2000000
 ), band (rank) AS (
     -- The ranks that may hold ready jobs, in order: those with a mark, and what is found between these.
@@ -37,12 +41,14 @@ WITH RECURSIVE clock AS MATERIALIZED (
 ), due AS MATERIALIZED (
     SELECT job.queue, job.id, job.size
     FROM band
-    CROSS JOIN LATERAL (SELECT coalesce(min(low), 0) AS low FROM mark WHERE mark.rank = band.rank) AS known
+    CROSS JOIN LATERAL (
+        SELECT coalesce(min(place), 0) AS place, coalesce(min(seq), 0) AS seq FROM mark WHERE mark.rank = band.rank
+    ) AS known
     CROSS JOIN LATERAL (
         SELECT queue, id, octet_length(payload) AS size
         FROM {schema}.jobs
         WHERE queue = %(queue)s AND state = 'ready' AND rank = band.rank
-            AND place >= known.low AND place <= (SELECT now FROM clock)
+            AND (place, seq) >= (known.place, known.seq) AND place <= (SELECT now FROM clock)
         ORDER BY place, seq LIMIT %(jobs)s FOR UPDATE SKIP LOCKED
     ) AS job
     WHERE %(onward)s OR NOT EXISTS (SELECT FROM held)
