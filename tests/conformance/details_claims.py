@@ -91,6 +91,13 @@ class Repeating:
         assert third.fence > first.fence
         assert one.settle(Succeed(), first) == [Answer.LOST]
 
+    def test_a_call_that_was_given_nothing_is_a_new_one(self, one: Client) -> None:
+        call = new_call()
+        one.push("later", delay=5)
+        assert one.claim(call=call) == one.reclaim(call=call) == []
+        one.push("now")
+        assert [claim.id for claim in one.claim(call=call)] == ["now"]
+
     def test_what_was_taken_over_is_not_given_again(self, one: Client, two: Client) -> None:
         one.push("a", "b")
         call = new_call()
@@ -170,16 +177,17 @@ class Reclaiming:
         assert (entry.holder, entry.lease_until, entry.started_at) == ("monitor", new.lease_until, old.started_at)
 
     def test_a_dead_holders_jobs_are_taken_before_their_leases_end(self, one: Client, two: Client) -> None:
-        one.push("a", "b", "c")
+        one.push("a", "b", "c", "d")
         one.claim(1, holder="dead", lease=9)
         one.claim(1, holder="dea")
         one.claim(1, holder="dead", lease=5)
+        one.claim(1, holder="deader")
         end = one.entry("c").lease_until
         first, second = two.reclaim(of="dead")
         assert (first.id, second.id) == ("c", "a")
         assert (first.lost, first.lapsed_at) == (1, end)
-        assert one.ids(State.RUNNING) == ["a", "b", "c"]
-        assert one.entry("b").lost == 0
+        assert one.ids(State.RUNNING) == ["a", "b", "c", "d"]
+        assert one.entry("b").lost == one.entry("d").lost == 0
 
     def test_a_dead_holders_jobs_are_taken_after_their_leases_end(self, one: Client, two: Client) -> None:
         one.push("a", "b")

@@ -136,6 +136,12 @@ class Looking:
             _many(one, state, n)
         assert one.counts() == Counts(**{state.value: n for n, state in enumerate(reversed(State), 1)})
 
+    def test_jobs_of_one_call_are_counted_each(self, one: Client) -> None:
+        one.push(*"abcde")
+        one.settle(Fail(), *one.claim(3)[1:])
+        one.claim(2)
+        assert one.counts() == Counts(running=3, failed=2)
+
     def test_counts_of_an_unknown_queue_are_0(self, one: Client) -> None:
         assert one.counts("never-used") == Counts()
 
