@@ -290,7 +290,7 @@ class Mover:
             if mover.hungry and mover is not self:
                 mover.bell.ring()
         if self.shift.until_empty:
-            self.shift.disturb()
+            self.shift.disturb(self)
         self.tell()
 
     # -- resting

@@ -128,11 +128,13 @@ class Shift:
         self._emptied = self._emptied or all(lane.empty for mover in self.movers for lane in mover.lanes)
         return self._emptied
 
-    def disturb(self) -> None:
-        """Something was settled, so that no queue is known to be empty."""
+    def disturb(self, by: Mover) -> None:
+        """A mover has settled something, so that no queue is known to be empty."""
         for mover in self.movers:
             for lane in mover.lanes:
                 lane.woken = True
+            if mover is not by:
+                mover.bell.ring()
 
     # -- running a job alone
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jobcore.backend import Wakes
 
 _WAIT_SECONDS: Final = 1.0
+_SLEEP_SECONDS: Final = 1.0
+"""A sleep is no longer: a signal may come to another thread, and Python handles it when the main one wakes."""
 
 
 class Bell:
@@ -28,10 +30,10 @@ class Bell:
         self._rung.put(None)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep until rung, or for so long."""
+        """Sleep until rung, or for so long, or for a second."""
         if seconds > 0:
             with suppress(Empty):
-                self._rung.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+                self._rung.get(timeout=min(seconds, _SLEEP_SECONDS))
         while not self._rung.empty():
             self._rung.get()
 
