@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from os import PathLike
@@ -139,16 +141,17 @@ class SqliteBackend:
         for queue in queues:
             check_queue(queue)
         deadline = time.monotonic() + min(timeout, 1.0)
-        while True:
-            rings, version = self._bell.rings, self._file.version()
-            ahead = self._file.read(lambda db: {queue: self._until_due(db, queue) for queue in queues})
-            due = {queue for queue, seconds in ahead.items() if seconds is not None and seconds <= 0}
-            left = deadline - time.monotonic()
-            if due or left <= 0:
-                return due
-            until_due = min((seconds for seconds in ahead.values() if seconds is not None), default=left)
-            # Never so short that a clock standing still before the time of a job keeps us busy.
-            wait_for_change(self._bell, rings, version, self._file.version, min(left, max(until_due, _MIN_WAIT)))
+        with self._bell.listening() as heard:
+            while True:
+                version = self._file.version()
+                ahead = self._file.read(lambda db: {queue: self._until_due(db, queue) for queue in queues})
+                due = {queue for queue, seconds in ahead.items() if seconds <= 0}
+                left = deadline - time.monotonic()
+                if due or left <= 0:
+                    return due
+                # Never so short that a clock standing still before the time of a job keeps us busy.
+                until_due = max(_MIN_WAIT, min(ahead.values(), default=left))
+                wait_for_change(heard, version, self._file.version, min(left, until_due))
 
     def join(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Joins.join`: in a `sqlite3.Connection`, or an SQLAlchemy `Connection` or `Session`, to the same file."""
@@ -181,11 +184,11 @@ class SqliteBackend:
         self._file.check_open()
         return []
 
-    def _until_due(self, db: Any, queue: str) -> float | None:
-        """Seconds until the first job of a queue is due; None if there is none."""
+    def _until_due(self, db: sqlite3.Connection, queue: str) -> float:
+        """Seconds until the first job of a queue is due; without end if there is none."""
         now = self._clock.now()
         first = first_place(Transaction(db, queue, now))
-        return None if first is None else (first - now) / _SECOND
+        return math.inf if first is None else (first - now) / _SECOND
 
 
 def _check_ids(queue: str, ids: Sequence[str]) -> None:
