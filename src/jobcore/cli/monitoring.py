@@ -3,14 +3,14 @@
 import logging
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
-from queue import SimpleQueue
+from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 from typing import Annotated, Any, Final
 
 import typer
 
 from jobcore.cli import logs, options, secrets
-from jobcore.cli.signals import on_stop_signals
+from jobcore.cli.signals import LOOK_UP, on_stop_signals
 from jobcore.cli.targets import open_queues
 from jobcore.monitor import Monitor
 from jobcore.queue import Queue
@@ -46,7 +46,13 @@ def monitor(
         with on_stop_signals(lambda: told.put(None)), ExitStack() as stack:
             start(watch, stack)
             _log.info("monitoring %s", names(queues))
-            told.get()
+            _await(told)
+
+
+def _await(told: SimpleQueue[None]) -> None:
+    while True:
+        with suppress(Empty):
+            return told.get(timeout=LOOK_UP)
 
 
 def begin(url: str | None, log_level: logs.Level) -> None:

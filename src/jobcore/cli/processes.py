@@ -6,13 +6,14 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
 
 from jobcore.cli.child import Child
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.signals import on_stop_signals
+from jobcore.cli.signals import LOOK_UP, on_stop_signals
 
 AT_ONCE: Final = 5.0
 """A process that lived for fewer seconds died at once: if that goes on, its successors wait."""
@@ -149,9 +150,9 @@ class Pool:
         return child
 
     def _await_news(self) -> None:
-        due = [place.due for place in self._places if place.due is not None]
+        due = min((place.due for place in self._places if place.due is not None), default=inf)
         try:
-            news = self._news.get(timeout=max(0.0, min(due) - monotonic()) if due else None)
+            news = self._news.get(timeout=max(0.0, min(due - monotonic(), LOOK_UP)))
         except Empty:
             return
         if news is None:

@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Final
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+LOOK_UP: Final = 1.0
+"""Seconds for which the main thread waits at a time: a signal that another thread was handed does not wake it."""
 
 
 @contextmanager
