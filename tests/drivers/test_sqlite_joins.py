@@ -235,6 +235,10 @@ class TestSqlalchemy:
         assert pushed[0].created
         assert backend.counts("q").ready == 1
 
+    def test_what_is_not_async_is_refused_there(self, backend: SqliteBackend, db: sqlite3.Connection) -> None:
+        with pytest.raises(InvalidArgument, match="AsyncSession"):
+            asyncio.run(backend.ajoin(db, "q", [Push("a", b"")]))
+
     def test_it_is_not_imported_for_others(self, path: Path) -> None:
         program = (
             "import sqlite3, sys; from jobcore.backends.sqlite import SqliteBackend; from jobcore.backend import Push;"

@@ -17,6 +17,7 @@ from jobcore.backend import (
     Counts,
     Entry,
     Hold,
+    InvalidArgument,
     Keep,
     Outcome,
     Page,
@@ -162,6 +163,9 @@ class SqliteBackend:
 
     async def ajoin(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Joins.ajoin`: in an SQLAlchemy `AsyncConnection` or `AsyncSession` to the same file."""
+        if not hasattr(connection, "run_sync"):
+            kinds = "an SQLAlchemy AsyncConnection or AsyncSession"
+            raise InvalidArgument(f"connection= takes {kinds} here, not {type(connection).__name__}")
         pushed: list[Pushed] = await connection.run_sync(self.join, queue, pushes)
         return pushed
 
