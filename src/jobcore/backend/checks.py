@@ -103,6 +103,7 @@ def check_peek(queue: str, limit: int) -> None:
 def _check_hold(hold: Hold) -> None:
     check_id(hold.id)
     _check_call(hold.call)
+    _check_whole("fence", hold.fence)
 
 
 def _check_call(call: object) -> None:
