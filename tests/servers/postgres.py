@@ -182,7 +182,7 @@ def _await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
             psycopg.connect(url, connect_timeout=5).close()
         except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"PostgreSQL did not start: {' '.join(process.args)}") from None
+                raise RuntimeError(f"PostgreSQL did not start: {process.args!r}") from None
             time.sleep(0.02)
         else:
             return
