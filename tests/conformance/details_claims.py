@@ -91,6 +91,16 @@ class Repeating:
         assert third.fence > first.fence
         assert one.settle(Succeed(), first) == [Answer.LOST]
 
+    def test_what_others_hold_by_now_is_not_given_again(self, one: Client, two: Client) -> None:
+        one.push("a", "b", "c")
+        call = new_call()
+        claims = one.claim(call=call)
+        (taken,) = two.reclaim(1, of=one.holder)
+        retried, kept = [claim for claim in claims if claim.id != taken.id]
+        one.settle(Retry(), retried)
+        assert [claim.id for claim in two.claim()] == [retried.id]
+        assert one.claim(call=call) == [kept]
+
     def test_a_call_that_was_given_nothing_is_a_new_one(self, one: Client) -> None:
         call = new_call()
         one.push("later", delay=5)

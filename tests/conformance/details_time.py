@@ -89,6 +89,21 @@ class Times:
         assert before <= (entry.finished_at or 0) <= one.now()
         assert entry.started_at == claim.started_at
 
+    def test_no_digit_of_a_time_is_lost(self, one: Client, two: Client) -> None:
+        one.elapse(1.234567)
+        one.push("a", delay=2.345678)
+        assert one.entry("a").place == one.entry("a").pushed_at + one.units(2.345678)
+        one.reach(one.entry("a").place)
+        claimed = one.claimed(lease=3.456789)
+        (claim,) = claimed.claims
+        assert claim.lease_until == one.entry("a").lease_until == claimed.now + one.units(3.456789)
+        one.elapse(1.111111)
+        one.extend(claim.hold, lease=4.567891)
+        (again,) = one.claim(call=claim.call)
+        assert again.lease_until == one.entry("a").lease_until
+        one.reach(again.lease_until)
+        assert [lapsed.lapsed_at for lapsed in two.reclaim()] == [again.lease_until]
+
     def test_two_clients_read_one_clock(self, one: Client, two: Client) -> None:
         times = [client.now() for client in (one, two, one, two)]
         assert times == sorted(times)
