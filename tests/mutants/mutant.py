@@ -28,6 +28,7 @@ class Mutant:
         file: where the bug is: a path below src/backends, whose first folder is the driver.
         old: text that stands there exactly once.
         new: what stands there instead.
+        slow: whether it is left to heavy runs.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Mutant:
     file: str
     old: str
     new: str
+    slow: bool = False
 
     @property
     def driver(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from mutants import memory, stores
+from mutants import memory_details, memory_laws, redis_lua, stores
 from mutants.mutant import Mutant, planted
 from mutants.stores import Store
 from mutants.trial import tried
@@ -19,12 +19,20 @@ OPENERS: Final[dict[str, Callable[..., Callable[[], Store]]]] = {
     "redis": stores.on_redis,
     "postgres": stores.on_postgres,
 }
-LAWS: Final = {"memory": sorted({mutant.law for mutant in memory.MUTANTS}, key=str)}
+MUTANTS: Final[list[Mutant]] = [*memory_laws.MUTANTS, *memory_details.MUTANTS, *redis_lua.MUTANTS]
 
 
-def _cases() -> Iterator[Any]:
-    for mutant in memory.MUTANTS:
-        yield pytest.param(mutant, id=str(mutant))
+def _mutants() -> Iterator[Any]:
+    for mutant in MUTANTS:
+        yield pytest.param(mutant, id=str(mutant), marks=[pytest.mark.slow] * mutant.slow)
+
+
+def _controls() -> Iterator[Any]:
+    """Each driver with each law that a mutant of it breaks."""
+    for driver in OPENERS:
+        for law in dict.fromkeys(mutant.law for mutant in MUTANTS if mutant.driver == driver):
+            slow = all(mutant.slow for mutant in MUTANTS if (mutant.driver, mutant.law) == (driver, law))
+            yield pytest.param(driver, law, id=f"{driver}-{law.__name__}", marks=[pytest.mark.slow] * slow)
 
 
 def _opener(driver: str, package: ModuleType, request: pytest.FixtureRequest) -> Callable[[], Store]:
@@ -33,7 +41,7 @@ def _opener(driver: str, package: ModuleType, request: pytest.FixtureRequest) ->
     return OPENERS[driver](package, *urls)
 
 
-@pytest.mark.parametrize("mutant", [*_cases()])
+@pytest.mark.parametrize("mutant", [*_mutants()])
 def test_a_mutant_dies_by_its_law(
     mutant: Mutant, tmp_path: Path, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
 ) -> None:
@@ -51,9 +59,11 @@ def test_a_mutant_dies_by_its_law(
         record_property(name, value)
 
 
-@pytest.mark.parametrize("law", LAWS["memory"])
-def test_the_same_copy_without_a_bug_lives(law: type, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    with planted("memory", tmp_path) as package:
-        verdict = tried(law, _opener("memory", package, request))
+@pytest.mark.parametrize(("driver", "law"), [*_controls()])
+def test_the_same_copy_without_a_bug_lives(
+    driver: str, law: type, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with planted(driver, tmp_path) as package:
+        verdict = tried(law, _opener(driver, package, request))
     assert verdict.tests
     assert not verdict.killer, verdict.failure

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-import jobcore.conformance
+from jobcore.conformance import suite
 from mutants.stores import Store
 
-_SUITE: Final = Path(jobcore.conformance.__file__).parent
+_SUITE: Final = Path(suite.__file__).parent
 _SUBJECT: Final = Path(__file__).with_name("subject.py")
 _ARGUMENTS: Final = [
     str(_SUBJECT),

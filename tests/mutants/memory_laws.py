@@ -1,14 +1,15 @@
-"""Mutants of the memory driver."""
+"""Mutants of the memory driver that break laws."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
 from jobcore.conformance.laws_apart import Law10Apart, Law11PerItem
+from jobcore.conformance.laws_cost import Law12Depth
 from jobcore.conformance.laws_holding import Law3OneHolder, Law4Fenced
 from jobcore.conformance.laws_keeping import Law8Bytes, Law9Caps
-from jobcore.conformance.laws_order import Law6Ordered
+from jobcore.conformance.laws_order import Law6Ordered, Law7Empty
+from jobcore.conformance.laws_prompt import Law13Prompt
 from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
 from mutants.mutant import Mutant
 
@@ -30,6 +31,14 @@ MUTANTS: Final = [
         "            if job.lease and not job.lost and (",
     ),
     Mutant(
+        "reclaim-never",
+        "Only the jobs of a holder known dead are taken over.",
+        Law2AtLeastOnce,
+        "memory/jobs.py",
+        "job.lease.until <= now if of is None",
+        "False if of is None",
+    ),
+    Mutant(
         "claim-not-atomic",
         "A claim lets go of the lock between choosing jobs and taking them.",
         Law3OneHolder,
@@ -41,6 +50,18 @@ MUTANTS: Final = [
         "        _lock.release()\n"
         "        time.sleep(0)\n"
         "        _lock.acquire()\n",
+    ),
+    Mutant(
+        "claim-lapsed",
+        "A claim gives out jobs whose lease has run out, as if they were ready.",
+        Law3OneHolder,
+        "memory/jobs.py",
+        "        jobs, full = self._choose(limit, max_bytes, now)\n",
+        "        for _, _, id in [*self._lost(None, now)]:\n"
+        "            self._release(self._jobs[id])\n"
+        "            self._leave(self._jobs[id])\n"
+        "            self._enter(self._jobs[id], State.READY)\n"
+        "        jobs, full = self._choose(limit, max_bytes, now)\n",
     ),
     Mutant(
         "settle-by-id",
@@ -71,8 +92,24 @@ MUTANTS: Final = [
         "A token that the job once had still extends the lease of who took it over.",
         Law4Fenced,
         "memory/jobs.py",
-        "job.lease is None or not job.held_by(hold):\n            return Answer.LOST\n        job.lease = replace",
-        "job.lease is None or hold.fence > job.lease.fence:\n            return Answer.LOST\n        job.lease = replace",
+        "if job is None or job.lease is None or not job.held_by(hold):",
+        "if job is None or job.lease is None or hold.fence > job.lease.fence:",
+    ),
+    Mutant(
+        "lapsed-is-lost",
+        "A lease that ran out is lost, though nobody took it over.",
+        Law4Fenced,
+        "memory/jobs.py",
+        "if job is None or job.lease is None or not job.held_by(hold):",
+        "if job is None or job.lease is None or not job.held_by(hold) or job.lease.until <= now:",
+    ),
+    Mutant(
+        "fence-is-clock",
+        "The fence is the clock alone: two claims within a microsecond share it.",
+        Law4Fenced,
+        "memory/jobs.py",
+        "max(self._fence + 1, now)",
+        "now",
     ),
     Mutant(
         "push-overwrites",
@@ -110,6 +147,14 @@ MUTANTS: Final = [
         "memory/jobs.py",
         "del self._remembered[heappop(self._expiries)[1]]",
         "heappop(self._expiries)",
+    ),
+    Mutant(
+        "remember-from-push",
+        "An id is remembered from the push on, and not from when its job left.",
+        Law5Idempotent,
+        "memory/jobs.py",
+        "now + job.remember * _SECOND",
+        "job.pushed_at + job.remember * _SECOND",
     ),
     Mutant(
         "due-early",
@@ -152,12 +197,28 @@ MUTANTS: Final = [
         "push.remember, now, place, 0)",
     ),
     Mutant(
+        "claim-of-none",
+        "A claim of none takes one.",
+        Law7Empty,
+        "memory/jobs.py",
+        "self._waiting(State.READY, now), limit)",
+        "self._waiting(State.READY, now), limit or 1)",
+    ),
+    Mutant(
         "payload-as-text",
         "A payload is decoded, and encoded again.",
         Law8Bytes,
         "memory/jobs.py",
         "Job(push.id, push.payload,",
         'Job(push.id, push.payload.decode(errors="replace").encode(),',
+    ),
+    Mutant(
+        "payload-trimmed",
+        "NULs that end a payload are cut off.",
+        Law8Bytes,
+        "memory/jobs.py",
+        "Job(push.id, push.payload,",
+        'Job(push.id, push.payload.rstrip(b"\\0"),',
     ),
     Mutant(
         "cap-one-more",
@@ -192,6 +253,22 @@ MUTANTS: Final = [
         "keep.failed",
     ),
     Mutant(
+        "one-cap-for-all",
+        "Successes are kept up to the cap of failures.",
+        Law9Caps,
+        "memory/jobs.py",
+        "State.SUCCEEDED, keep.succeeded, now",
+        "State.SUCCEEDED, keep.failed, now",
+    ),
+    Mutant(
+        "cap-trims-one",
+        "A settlement trims one job at the most, however many are above the cap.",
+        Law9Caps,
+        "memory/jobs.py",
+        "        while cap is not None and len(order) > cap:",
+        "        if cap is not None and len(order) > cap:",
+    ),
+    Mutant(
         "destroy-by-prefix",
         "Destroying a queue takes those along whose names begin with its name.",
         Law10Apart,
@@ -213,35 +290,37 @@ MUTANTS: Final = [
         "            return answers\n",
     ),
     Mutant(
-        "max-bytes-early",
-        "A claim ends when `max_bytes` are used up exactly.",
-        Claiming,
-        "memory/jobs.py",
-        "if chosen and max_bytes < 0:",
-        "if chosen and max_bytes <= 0:",
+        "answers-sorted",
+        "A batch of redrives is answered in the order of its ids, and not of its items.",
+        Law11PerItem,
+        "memory/backend.py",
+        "[jobs.redrive(id, now) for id in ids]",
+        "[jobs.redrive(id, now) for id in sorted(ids)]",
     ),
     Mutant(
-        "repeat-claims-more",
-        "A repeated claim gives what the first gave, and new jobs.",
-        Repeating,
+        "claim-walks-all",
+        "A claim walks over all that is ready before it takes its part.",
+        Law12Depth,
         "memory/jobs.py",
-        "        if call in self._calls:\n            return Claimed(self._held(call), now, now)\n",
-        "",
+        "in islice(self._waiting(State.READY, now), limit):",
+        "in [*self._waiting(State.READY, now)][:limit]:",
     ),
     Mutant(
-        "reclaim-early",
-        "A lease ends one tick early.",
-        Reclaiming,
-        "memory/jobs.py",
-        "job.lease.until <= now if of",
-        "job.lease.until <= now + 1 if of",
+        "closed-waits",
+        "A closed backend still waits.",
+        Law13Prompt,
+        "memory/backend.py",
+        "    def _due(self, queues: Collection[str]) -> set[str]:\n        self._check_open()\n",
+        "    def _due(self, queues: Collection[str]) -> set[str]:\n",
     ),
     Mutant(
-        "return-counts",
-        "A returned run counts as an attempt.",
-        Attempts,
-        "memory/jobs.py",
-        "                job.attempt -= 1\n",
-        "",
+        "wake-never",
+        "Who waits is not woken by what becomes ready, and looks again after a second.",
+        Law13Prompt,
+        "memory/backend.py",
+        "            yield self.store.queues.setdefault(queue, Jobs()), self._clock.now()\n"
+        "            self.store.changed.notify_all()\n",
+        "            yield self.store.queues.setdefault(queue, Jobs()), self._clock.now()\n",
+        slow=True,
     ),
 ]
