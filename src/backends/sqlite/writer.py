@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from jobcore.backend import QueueClosed, Unavailable
-from jobcore.backends.sqlite.errors import is_busy, of_commit, pause, translated
+from jobcore.backends.sqlite.errors import is_busy, of_commit, patiently, pause, translated
 from jobcore.backends.sqlite.forks import GATE
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class Writer:
     def _one_by_one(self, db: sqlite3.Connection, calls: Sequence[_Call]) -> None:
         for call in calls:
             try:
-                db.execute("BEGIN IMMEDIATE")
+                patiently(lambda: db.execute("BEGIN IMMEDIATE"), self._timeout)
             except sqlite3.Error as error:
                 self._fail([call], error)
             else:
