@@ -164,7 +164,8 @@ class Mover:
     def _work(self) -> None:
         try:
             if self._settling_is_due():
-                self._settler.settle(self.lanes)
+                with suppress(Refused):  # told, and kept: it may concern one job alone
+                    self._settler.settle(self.lanes)
             self._run_lonely()
             self.claim()
         except QueueClosed:
@@ -306,7 +307,7 @@ class Mover:
             if not self._settling_is_due():
                 self._sleep(NAP_SECONDS, max(1, self.outstanding // 2))
         elif not self.over:
-            self._sleep(min(self._idle_seconds(now), glance), 1)
+            self._sleep(min(self._idle_seconds(now), glance, self._settler.retry_at - now), 1)
 
     def _idle_seconds(self, now: float) -> float:
         """How long nothing is to be claimed unless it is told of: then the store is asked to tell."""

@@ -31,6 +31,10 @@ class Outage:
         self._queues = queues
         self._failures = 0
 
+    def beside(self) -> Outage:
+        """One for other calls to the same store, counted apart."""
+        return Outage(self._teller, self._queues)
+
     def failed(self, error: Exception) -> None:
         """A call failed."""
         wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self._failures, 10))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from math import exp
+from math import exp, inf
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
@@ -41,35 +41,73 @@ class Settler:
         self._outage = outage
         self._settled = settled
         self._unsettled: list[Task] = []
+        self._refused: list[Task] = []  # tried again apart, and few at a time: perhaps one job alone is refused
+        self._refusals = outage.beside()
+        self._few = SETTLE_JOBS
         self._paced_at = perf_counter()
 
     def __len__(self) -> int:
         """How many tasks have their outcome and are not settled."""
-        return len(self.finished) + len(self._unsettled)
+        return len(self.finished) + len(self._unsettled) + len(self._refused)
+
+    @property
+    def retry_at(self) -> float:
+        """When to try again what was refused, by `perf_counter`."""
+        return self._refusals.retry_at if self._refused else inf
 
     def is_due(self, *, alone: bool) -> bool:
         """Whether enough has finished, or has waited long enough; `alone`: nothing else can finish soon."""
-        if self._unsettled or not self.finished:
-            return bool(self._unsettled)
+        if self._unsettled or perf_counter() >= self.retry_at:
+            return True
+        if not self.finished:
+            return False
         ripe = alone or self._shift.stopping or len(self.finished) >= SETTLE_JOBS
         return ripe or perf_counter() - self.finished[0].ended >= SETTLE_SECONDS
 
     def settle(self, lanes: Iterable[Lane]) -> None:
-        """Settle up to `SETTLE_JOBS`.
+        """Settle up to `SETTLE_JOBS`, and some of what was refused before, if it is time for that.
 
         Raises:
-            BackendError: the store did not answer as it should; what it did not take is kept.
+            BackendError: the store did not answer as it should; what it did not take is kept. `Refused`, which may
+                concern one queue or one job alone, is raised once all others have had their turn.
         """
         before = len(self._unsettled)
         while self.finished and len(self._unsettled) < SETTLE_JOBS:
             self._unsettled.append(self.finished.popleft())
         self._measure(len(self._unsettled) - before)
+        refusal = self._settle_each(lanes, self._unsettled)
+        if perf_counter() >= self.retry_at:
+            again = self._settle_each(lanes, self._refused[: self._few])
+            if again is None:
+                self._few *= 2
+                self._refusals.worked()
+            refusal = refusal or again
+        if refusal is not None:
+            raise refusal
+
+    def _settle_each(self, lanes: Iterable[Lane], tasks: list[Task]) -> Refused | None:
+        """Settle tasks queue by queue; what is refused goes behind all that was refused before."""
+        refusal = None
         for lane in lanes:
-            batch = [task for task in self._unsettled if task.setting is lane]
-            if batch:
+            batch = [task for task in tasks if task.setting is lane]
+            try:
                 self._settle(lane, batch)
+            except Refused as error:
+                refusal = error
+                self._forget(batch)
+                self._refused += batch
+                self._few = max(1, len(batch) // 4)
+                self._refusals.failed(error)
+        return refusal
+
+    def _forget(self, batch: list[Task]) -> None:
+        gone = set(batch)
+        self._unsettled = [task for task in self._unsettled if task not in gone]
+        self._refused = [task for task in self._refused if task not in gone]
 
     def _settle(self, lane: Lane, batch: list[Task]) -> None:
+        if not batch:
+            return
         settlements: list[tuple[Hold, Outcome]] = [
             (task.claim.hold, task.outcome) for task in batch if task.outcome is not None
         ]
@@ -82,7 +120,7 @@ class Settler:
                 task.repeated = True
             raise
         self._outage.worked()
-        self._unsettled = [task for task in self._unsettled if task.setting is not lane]
+        self._forget(batch)
         lane.held.difference_update(batch)
         self._settled(batch)
         self._tell(lane, batch, answers)

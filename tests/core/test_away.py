@@ -179,3 +179,40 @@ def test_waiting_in_a_store_that_is_away_does_not_spin():
         threading.Event().wait(0.3)
         assert backend.calls["wait"] - before <= 2
     assert len(ran) == 30
+
+
+class Picky(Faulty):
+    """A store that refuses, for ever, settlements that hold a job or a queue of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def settle(self, queue: str, settlements: Any, keep: Any) -> Any:
+        if self.name in {queue, *(hold.id for hold, _ in settlements)}:
+            raise Refused("not this one")
+        return self._call("settle", (queue, settlements, keep), {})
+
+
+def test_a_job_that_cannot_be_settled_does_not_hold_up_its_neighbours():
+    queue = Queue("a", Picky("poison"))
+    job = queue.job(lambda number: None, name="job")
+    queue.enqueue_many([job.job(number) for number in range(40)], ids=["poison", *map(str, range(39))])
+    with running(Worker(queue, monitor=False, grace=0)):
+        eventually(lambda: states(queue) == {"running": 1})
+        assert [entry.id for entry in queue.entries("running").entries] == ["poison"]
+        queue.enqueue(job.job(40))
+        eventually(lambda: states(queue) == {"running": 1})
+
+
+def test_a_queue_that_cannot_be_settled_does_not_stop_another_on_the_same_store():
+    store = Picky("bad")
+    bad, good = Queue("bad", store), Queue("good", store)
+    jobs = {queue: queue.job(lambda number: None, name="job") for queue in (bad, good)}
+    bad.enqueue(jobs[bad].job(0))
+    with running(Worker(bad, good, monitor=False, grace=0)):
+        eventually(lambda: states(bad) == {"running": 1})
+        for number in range(20):
+            good.enqueue(jobs[good].job(number))
+        eventually(lambda: states(good) == {})
+        assert states(bad) == {"running": 1}
