@@ -50,7 +50,8 @@ class Listing:
         one.elapse(1)
         one.settle(outcome, claims["b"])
         one.settle(outcome, claims["f"], claims["d"], claims["e"])
-        assert one.ids(state) == list("edfbac")
+        for size in (1, 2, 100):
+            assert [entry.id for entry in one.listing(state, size=size)] == list("edfbac")
 
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
     @pytest.mark.parametrize("state", State)

@@ -170,6 +170,7 @@ class Law9Caps:
         def settle(client: Client, mine: list[Claim]) -> None:
             for first in range(0, 10, 2):
                 client.settle(outcome, *mine[first : first + 2], keep=keep)
+                assert client.counts().failed + client.counts().succeeded <= 7
 
         together(*[partial(settle, (one, two)[n % 2], claims[n * 10 : n * 10 + 10]) for n in range(6)])
         assert one.counts().failed + one.counts().succeeded == 7

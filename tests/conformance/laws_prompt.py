@@ -20,6 +20,9 @@ ROUNDS = 20
 PROMPT = 10.0
 """Seconds for all rounds: a store that wakes nobody, and whose waiters look again after a second, takes twenty."""
 
+CALLS = 10
+"""So many calls are made before a job is: in their time the waiter has looked in vain, and waits."""
+
 READY_AGAIN: Final[dict[str, Outcome]] = {"returned": Return(), "retried": Retry(), "redriven": Fail()}
 
 
@@ -132,6 +135,8 @@ def _serve(client: Client, feed: Callable[[str], object], record_property: Recor
     def produce() -> list[str]:
         for n in range(ROUNDS):
             assert idle.acquire(timeout=PATIENCE)
+            for _ in range(CALLS):
+                client.counts()
             feed(f"{n}")
         return []
 
