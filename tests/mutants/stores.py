@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import redis
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
 
 from jobcore.backend import Backend
 from jobcore.conformance import Harness
@@ -27,17 +27,24 @@ class Store(Harness):
         self._name = f"mutant_{os.urandom(6).hex()}"
         self._open = open
         self._drop = drop
+        self._made: list[Backend] = []
 
     def make(self) -> Backend:
-        return self._open(self._name, self.clock)
+        return self._client(self._name)
 
     def apart(self) -> Backend:
-        return self._open(f"{self._name}_apart", self.clock)
+        return self._client(f"{self._name}_apart")
 
     def close(self) -> None:
-        """Leave nothing on the server."""
+        """Leave nothing open, and nothing on the server: a test that fails may not have closed what it opened."""
+        for backend in self._made:
+            backend.close()
         self._drop(self._name)
         self._drop(f"{self._name}_apart")
+
+    def _client(self, name: str) -> Backend:
+        self._made.append(self._open(name, self.clock))
+        return self._made[-1]
 
 
 def in_memory(package: ModuleType) -> Callable[[], Store]:
@@ -56,7 +63,7 @@ def on_redis(package: ModuleType, url: str) -> Callable[[], Store]:
 
 
 def on_postgres(package: ModuleType, url: str) -> Callable[[], Store]:
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool)
 
     def drop(name: str) -> None:
         with engine.begin() as connection:

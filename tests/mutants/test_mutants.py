@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from mutants import memory_details, memory_laws, redis_lua, stores
+from mutants import memory_details, memory_laws, postgres_sql, redis_lua, stores
 from mutants.mutant import Mutant, planted
 from mutants.stores import Store
 from mutants.trial import tried
@@ -19,7 +19,12 @@ OPENERS: Final[dict[str, Callable[..., Callable[[], Store]]]] = {
     "redis": stores.on_redis,
     "postgres": stores.on_postgres,
 }
-MUTANTS: Final[list[Mutant]] = [*memory_laws.MUTANTS, *memory_details.MUTANTS, *redis_lua.MUTANTS]
+MUTANTS: Final[list[Mutant]] = [
+    *memory_laws.MUTANTS,
+    *memory_details.MUTANTS,
+    *redis_lua.MUTANTS,
+    *postgres_sql.MUTANTS,
+]
 
 
 def _mutants() -> Iterator[Any]:
