@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from jobcore.backend import Backend
+from jobcore.conformance.subject import describe
 from jobcore.testing import ManualClock
 
 
@@ -25,11 +26,13 @@ class Harness(ABC):
         examples: how many histories the state machine tries.
         prompt: whether waiters are woken, rather than look again at intervals (as with `notify=off`). False, or
             a driver without `Wakes`: that idle workers find their jobs is checked, but not how soon.
+        name: what the verdict calls the store. None: as the test class is called.
     """
 
     clock: ManualClock | None = None
     examples: int = 30
     prompt: bool = True
+    name: str | None = None
 
     @abstractmethod
     def make(self) -> Backend:
@@ -50,9 +53,20 @@ class Harness(ABC):
         """How much work `call` makes: blocks read, steps taken, commands run, by the store's own count.
 
         By default, the lines of Python that it runs: this sees a driver's loops and round trips, and nothing
-        that a server does by itself.
+        that a server does by itself, so the verdict on law 12 is then `measured`.
         """
         return count_lines(call)
+
+    def describe(self) -> dict[str, str]:
+        """Names and versions of what is tested, for the verdict.
+
+        By default, what is known of the driver's installation, and what a client's own `describe()` says.
+        """
+        backend = self.make()
+        try:
+            return describe(backend)
+        finally:
+            backend.close()
 
     @property
     def unit(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from jobcore.backend import Keep, Push, Succeed
@@ -14,11 +16,16 @@ SHALLOW, DEEP, BATCH = 1_000, 20_000, 10
 class Law12Depth:
     """12. Work does not grow with depth.
 
-    push, claim, extend and settle do at depth at most 1.5 times the work that they do at a thousand jobs.
+    push, claim, extend and settle do at depth at most 1.5 times the work that they do at a thousand jobs. Where
+    the harness has no count of the store's own work (see `Harness.work`), the verdict is `measured`.
     """
 
     @pytest.mark.parametrize("spread", ["one priority", "many priorities", "half of them later"])
-    def test_work_does_not_grow_with_depth(self, harness: Harness, one: Client, spread: str) -> None:
+    def test_work_does_not_grow_with_depth(
+        self, harness: Harness, one: Client, spread: str, record_property: Callable[[str, object], None]
+    ) -> None:
+        if type(harness).work is Harness.work:
+            record_property("verdict", "measured")
         work = {}
         for depth in (SHALLOW, DEEP):
             _deepen(one, depth, spread)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from jobcore.backend import REDRIVABLE, Keep, Outcome, Push
 from jobcore.conformance import draws
 from jobcore.conformance.client import NO_BOUND, new_call
+from jobcore.conformance.effort import Effort
 from jobcore.conformance.faults import Loss
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.model import Job
@@ -22,6 +23,7 @@ STEPS: Final = 40
 MANY: Final = 12
 
 F = TypeVar("F", bound=Callable[..., None])
+Record: TypeAlias = Callable[[str, object], None]
 
 _queues: Final = (f"history-{n}" for n in count(1))
 _weights: Final[dict[str, int]] = {}
@@ -31,17 +33,33 @@ _arguments: Final[dict[str, st.SearchStrategy[dict[str, Any]]]] = {}
 class Histories:
     """All laws at once, on random histories of two clients, with replies lost and clients that die."""
 
-    def test_any_history_is_the_models(self, harness: Harness) -> None:
-        run_state_machine_as_test(
-            lambda: Machine(harness),  # type: ignore[arg-type]  # any maker of machines will do
-            settings=settings(
-                max_examples=harness.examples,
-                stateful_step_count=STEPS,
-                deadline=None,
-                report_multiple_bugs=False,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+    def test_any_history_is_the_models(self, harness: Harness, effort: Effort, record_property: Record) -> None:
+        record_property("seed", effort.seed)
+        examples = 0
+        for number in effort.rounds():
+            examples += _try_round(harness, number, effort.examples or harness.examples)
+            record_property("examples", examples)
+
+
+def _try_round(harness: Harness, number: int, examples: int) -> int:
+    """Try some histories, drawn from the seed `number`, and return how many there were."""
+    machines = count()
+
+    def make() -> Machine:
+        next(machines)
+        return Machine(harness)
+
+    run_state_machine_as_test(
+        seed(number)(make),  # type: ignore[arg-type]  # any maker of machines will do
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return next(machines)
 
 
 def step(weight: int, **arguments: st.SearchStrategy[Any]) -> Callable[[F], F]:

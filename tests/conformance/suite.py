@@ -11,6 +11,7 @@ from jobcore.conformance.details_arguments import Arguments, Closing
 from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
 from jobcore.conformance.details_listing import Listing, Looking
 from jobcore.conformance.details_time import NextDue, Times
+from jobcore.conformance.effort import Effort
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.laws_apart import Law10Apart, Law11PerItem
 from jobcore.conformance.laws_cost import Law12Depth
@@ -20,6 +21,7 @@ from jobcore.conformance.laws_order import Law6Ordered, Law7Empty
 from jobcore.conformance.laws_prompt import Law13Prompt
 from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
 from jobcore.conformance.machine import Histories
+from jobcore.conformance.recorder import effort_of
 
 
 # pytest runs what the last of the bases brings first.
@@ -62,6 +64,11 @@ class BackendSuite(
     def harness(self) -> Harness:
         """The store that is tested: an empty one for each test."""
         raise NotImplementedError("a driver's suite gives its own `harness` fixture")
+
+    @pytest.fixture
+    def effort(self, pytestconfig: pytest.Config) -> Effort:
+        """How much is tried of what can be tried without end."""
+        return effort_of(pytestconfig)
 
     @pytest.fixture
     def one(self, harness: Harness) -> Iterator[Client]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobcore.conformance import BackendSuite, Harness
-from jobcore.conformance.url import UrlHarness
+from jobcore.conformance.url import UrlHarness, given_url
 
 
 class TestBackend(BackendSuite):
@@ -16,6 +16,6 @@ class TestBackend(BackendSuite):
     @pytest.fixture
     def harness(self, pytestconfig: pytest.Config) -> Iterator[Harness]:
         """Its queues are destroyed after each test."""
-        harness = UrlHarness(pytestconfig.getoption("--backend-url"))
+        harness = UrlHarness(given_url(pytestconfig.getoption("--backend-url")))
         yield harness
         harness.close()

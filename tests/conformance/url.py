@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from jobcore.backend import Backend, Counts, Wakes
+from jobcore.backend import Backend, Counts, Push, Wakes
 from jobcore.conformance.harness import Harness
+from jobcore.conformance.subject import describe
 from jobcore.connect import open_backend
+from jobcore.errors import ConfigurationError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+_PROBE: Final = "q"
+"""The queue that most of the suite's tests use."""
 
 
 class UrlHarness(Harness):
@@ -22,27 +28,51 @@ class UrlHarness(Harness):
     examples = 20
 
     def __init__(self, url: str) -> None:
+        self.name = shown(url)
         self._url = url
-        self._queues: set[str] = set()
+        self._used = _Used()
 
     def make(self) -> Backend:
         """Open the URL."""
         backend = open_backend(self._url)
         kind = _WakingGuard if isinstance(backend, Wakes) else _Guard
-        return kind(backend, self._queues)
+        return kind(backend, self._used)
+
+    def describe(self) -> dict[str, str]:
+        """What the backend itself says."""
+        backend = open_backend(self._url)
+        try:
+            return describe(backend) | {"clock": "the store's own: what holds just before a time was not checked"}
+        finally:
+            backend.close()
 
     def close(self) -> None:
         """Destroy the queues that were used."""
         backend = open_backend(self._url)
-        for queue in self._queues:
+        for queue in self._used.queues:
             backend.destroy(queue)
         backend.close()
+
+
+class _Used:
+    """The queues that one test has used, from any of its threads."""
+
+    def __init__(self) -> None:
+        self.queues: set[str] = set()
+        self._lock = threading.Lock()
+
+    def enter(self, queue: str, backend: Backend) -> None:
+        """Use a queue that is empty, or that is used already."""
+        with self._lock:  # a thread must not take for a stranger's what another has just pushed
+            if queue not in self.queues and _NAME.fullmatch(str(queue)):
+                assert backend.counts(queue) == Counts(), f"the queue {queue!r} is in use: give a scratch store"
+                self.queues.add(queue)
 
 
 class _Guard:
     """A backend that keeps its hands off queues which hold somebody's jobs, and notes those that it used."""
 
-    def __init__(self, backend: Backend, used: set[str]) -> None:
+    def __init__(self, backend: Backend, used: _Used) -> None:
         self._backend = backend
         self._used = used
 
@@ -52,15 +82,10 @@ class _Guard:
 
     def _guarded(self, verb: Callable[..., Any]) -> Callable[..., Any]:
         def call(queue: str, *arguments: Any, **options: Any) -> Any:
-            self._enter(queue)
+            self._used.enter(queue, self._backend)
             return verb(queue, *arguments, **options)
 
         return call
-
-    def _enter(self, queue: str) -> None:
-        if queue not in self._used and _NAME.fullmatch(str(queue)):
-            assert self._backend.counts(queue) == Counts(), f"the queue {queue!r} is in use: give a scratch store"
-            self._used.add(queue)
 
 
 class _WakingGuard(_Guard):
@@ -68,3 +93,40 @@ class _WakingGuard(_Guard):
         backend: Any = self._backend
         woken: set[str] = backend.wait(queues, timeout)
         return woken
+
+
+def check_store(url: str) -> None:
+    """See that a URL leads to a store that the suite may work on, before it does.
+
+    Raises:
+        ConfigurationError: there is no driver for it, the store holds jobs, or each client of it has its own.
+        BackendError: the store can't be reached, or refuses.
+    """
+    one, two = open_backend(url), open_backend(url)
+    try:
+        if one.counts(_PROBE) != Counts():
+            raise ConfigurationError(f"the queue {_PROBE!r} is in use there: give a scratch store")
+        one.push(_PROBE, [Push("a", b"")])
+        shared = two.counts(_PROBE).ready
+        one.destroy(_PROBE)
+    finally:
+        one.close()
+        two.close()
+    if not shared:
+        raise ConfigurationError("this URL opens another store each time: give one whose clients share it")
+
+
+def given_url(text: str) -> str:
+    """The URL that an option means: itself, or with `env:NAME` what that environment variable holds."""
+    name = text.removeprefix("env:")
+    if name == text:
+        return text
+    if not os.environ.get(name):
+        raise ConfigurationError(f"the environment variable {name} is not set")
+    return os.environ[name]
+
+
+def shown(url: str) -> str:
+    """A URL as it may be shown: without user, password and options."""
+    scheme, colon, rest = url.partition("://")
+    return scheme + colon + rest.partition("?")[0].rpartition("@")[2]

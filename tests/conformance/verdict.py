@@ -1,0 +1,119 @@
+"""What the suite says of a driver: of each law, whether it was kept, and of what that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from jobcore.conformance.laws import Law, all_laws
+
+
+class Status(StrEnum):
+    """What became of a test, and of a law: the last of these that became of one of its tests.
+
+    VARIANT: something that the driver does not offer was checked in another way. MEASURED: work was
+    counted from outside, which does not see a server's own. INCOMPLETE: a test was not run, or none was.
+    """
+
+    PASSED = "passed"
+    VARIANT = "variant"
+    MEASURED = "measured"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+
+
+class Case(Struct, frozen=True):
+    """A test that was run.
+
+    Attributes:
+        law: the name of the law's class.
+        test: the test's name, with its parameters.
+        status: what became of it.
+        seconds: how long it took, with what it had to set up.
+        message: why it failed, in a few lines.
+        examples: how many histories it tried.
+        seed: what these were drawn from.
+    """
+
+    law: str
+    test: str
+    status: Status
+    seconds: float
+    message: str = ""
+    examples: int = 0
+    seed: int | None = None
+
+
+class Finding(Struct, frozen=True):
+    """What is said of one law."""
+
+    law: Law
+    status: Status
+    tests: int
+    seconds: float
+    failures: list[Case]
+
+
+class Verdict(Struct, frozen=True):
+    """What is said of a driver.
+
+    Attributes:
+        name: what was tested: a URL without its password, or a suite's class.
+        subject: names and versions of all that took part, by what they are.
+        findings: one for each law, then one for each fixed detail.
+        examples: how many random histories were tried.
+        seeds: what they were drawn from.
+        seconds: how long it took.
+        at: when it began, in ISO 8601 and UTC.
+    """
+
+    name: str
+    subject: dict[str, str]
+    findings: list[Finding]
+    examples: int
+    seeds: list[int]
+    seconds: float
+    at: str = ""
+    status: Status = field(default=Status.INCOMPLETE)
+
+    @property
+    def judged(self) -> list[Finding]:
+        """The findings on laws of which something was run."""
+        return [finding for finding in self.findings if finding.tests]
+
+
+def judge(name: str, subject: dict[str, str], cases: Sequence[Case], at: str = "") -> Verdict:
+    """The verdict that follows from the tests that were run."""
+    findings = [_find(law, [case for case in cases if case.law == key]) for key, law in all_laws().items()]
+    return Verdict(
+        name=name,
+        subject=subject,
+        findings=findings,
+        examples=sum(case.examples for case in cases),
+        seeds=[case.seed for case in cases if case.seed is not None],
+        seconds=sum(case.seconds for case in cases),
+        at=at,
+        status=_overall([finding.status for finding in findings]),
+    )
+
+
+def _find(law: Law, cases: Sequence[Case]) -> Finding:
+    return Finding(
+        law=law,
+        status=_worst([case.status for case in cases]),
+        tests=len(cases),
+        seconds=sum(case.seconds for case in cases),
+        failures=[case for case in cases if case.status is Status.FAILED],
+    )
+
+
+def _worst(statuses: Sequence[Status]) -> Status:
+    return max(statuses, key=[*Status].index, default=Status.INCOMPLETE)
+
+
+def _overall(statuses: Sequence[Status]) -> Status:
+    """A driver has passed though laws were checked in another way, or measured; not if one was left out."""
+    worst = _worst(statuses)
+    return worst if worst in {Status.INCOMPLETE, Status.FAILED} else Status.PASSED

@@ -1,0 +1,160 @@
+"""What the conformance suite says of a driver, from what came of its tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from jobcore.conformance.laws import all_laws, law_of
+from jobcore.conformance.rendering import as_badge, as_json, as_markdown, as_text, status_of
+from jobcore.conformance.suite import BackendSuite
+from jobcore.conformance.verdict import Case, Finding, Status, Verdict, judge
+
+pytest_plugins = ["pytester"]
+
+DRIVER = """
+import pytest
+from jobcore.backends.memory import MemoryBackend, Store
+from jobcore.conformance import BackendSuite, Harness
+from jobcore.testing import ManualClock
+
+class Mine(MemoryBackend):
+    def describe(self):
+        return {"server": "Shoebox 3"}
+
+    def counts(self, queue):
+        return {counts}
+
+class MyHarness(Harness):
+    def __init__(self):
+        self.clock, self.store = ManualClock(), Store()
+
+    def make(self):
+        return Mine(self.clock, store=self.store)
+
+class TestMine(BackendSuite):
+    @pytest.fixture
+    def harness(self):
+        return MyHarness()
+
+    def test_of_its_own(self):
+        assert True
+"""
+
+
+def case(law: str, status: Status = Status.PASSED, **fields: object) -> Case:
+    return Case(law, "test", status, 0.5, **fields)  # type: ignore[arg-type]  # a test's own fields
+
+
+def all_but(*cases: Case) -> Verdict:
+    """The verdict on a driver of which each law was tried and kept, but for `cases`."""
+    others = [case(law) for law in all_laws() if law not in {one.law for one in cases}]
+    return judge("mine", {"driver": "Mine 1.0"}, [*others, *cases])
+
+
+def of(verdict: Verdict, name: str) -> Finding:
+    return next(finding for finding in verdict.findings if finding.law.name == name)
+
+
+class TestLaws:
+    def test_there_are_thirteen_in_their_order(self) -> None:
+        assert [law.number for law in all_laws().values() if law.number] == [*range(1, 14)]
+
+    def test_each_says_what_it_is(self) -> None:
+        assert all(len(law.sentence.split()) > 3 and not law.sentence[0].isdigit() for law in all_laws().values())
+
+    def test_each_test_of_the_suite_is_of_one(self) -> None:
+        tests = [name for name in dir(BackendSuite) if name.startswith("test_")]
+        assert {law_of(BackendSuite, test) for test in tests} == set(all_laws())
+
+    def test_a_drivers_own_test_is_of_none(self) -> None:
+        own = type("TestMine", (BackendSuite,), {"test_mine": None})
+        assert law_of(own, "test_mine") is None
+        assert law_of(None, "test_mine") is None
+
+
+class TestJudging:
+    @pytest.mark.parametrize("status", [Status.PASSED, Status.VARIANT, Status.MEASURED])
+    def test_a_driver_passes_though_it_was_checked_in_another_way(self, status: Status) -> None:
+        verdict = all_but(case("Law13Prompt"), case("Law13Prompt", status))
+        assert (verdict.status, of(verdict, "Prompt").status) == (Status.PASSED, status)
+
+    @pytest.mark.parametrize("status", [Status.FAILED, Status.INCOMPLETE])
+    def test_one_test_decides(self, status: Status) -> None:
+        verdict = all_but(case("Law4Fenced", status), case("Law4Fenced"), case("Law9Caps", Status.VARIANT))
+        assert (verdict.status, of(verdict, "Fenced").status) == (status, status)
+
+    def test_a_law_that_was_left_out_is_no_pass(self) -> None:
+        assert judge("mine", {}, [case("Law4Fenced")]).status is Status.INCOMPLETE
+        assert judge("mine", {}, []).status is Status.INCOMPLETE
+
+    def test_sums_and_seeds_are_told(self) -> None:
+        verdict = judge("mine", {}, [case("Law1Kept"), case("Histories", examples=7, seed=3)])
+        assert (verdict.examples, verdict.seeds, verdict.seconds) == (7, [3], 1.0)
+
+
+class TestRendering:
+    BROKEN = all_but(case("Law4Fenced", Status.FAILED, message="a stale token settled"))
+
+    def test_a_terminal_is_told_of_each_law(self) -> None:
+        text = as_text(self.BROKEN)
+        assert text.startswith("mine: FAILED, 12 of 13 laws kept")
+        assert "  4 Fenced            failed" in text
+        assert "Mine 1.0" in text
+
+    def test_markdown_tells_why(self) -> None:
+        text = as_markdown([self.BROKEN])
+        assert "| 4 | Fenced | failed | 1 | 0.5 s |" in text
+        assert "**law 4, Fenced**, broken in `test`:\n\n```\na stale token settled\n```" in text
+
+    def test_json_holds_all_of_it(self) -> None:
+        document = json.loads(as_json([self.BROKEN, all_but()]))
+        assert [one["status"] for one in document["verdicts"]] == ["failed", "passed"]
+        assert document["status"] == "failed"
+        assert document["verdicts"][0]["findings"][3]["failures"][0]["message"] == "a stale token settled"
+
+    @pytest.mark.parametrize(
+        ("verdicts", "status"),
+        [([all_but()], "passed"), ([all_but(), BROKEN], "failed"), ([all_but(), judge("x", {}, [])], "incomplete")],
+    )
+    def test_a_badge_speaks_for_all(self, verdicts: Sequence[Verdict], status: str) -> None:
+        assert status_of(verdicts) == status
+        assert ET.fromstring(as_badge(verdicts)).attrib["aria-label"] == f"jobcore laws: {status}"  # noqa: S314 -- it is ours
+
+
+class TestRun:
+    """The plugin, in a run of a stranger's suite."""
+
+    @pytest.mark.parametrize(
+        ("counts", "law", "status", "code"),
+        [("super().counts(queue)", 7, "passed", 0), ("type(super().counts(queue))(ready=1)", 10, "failed", 1)],
+    )
+    def test_a_suite_is_judged(self, pytester: pytest.Pytester, counts: str, law: int, status: str, code: int) -> None:
+        pytester.makepyfile(test_mine=DRIVER.replace("{counts}", counts))
+        result = pytester.runpytest_subprocess(
+            "--import-mode=importlib",
+            "--conformance-quick",
+            f"--conformance-law={law}",
+            "--verdict-json=v.json",
+            "--verdict-markdown=v.md",
+            "--verdict-badge=v.svg",
+        )
+        assert result.ret == code
+        (verdict,) = json.loads((pytester.path / "v.json").read_bytes())["verdicts"]
+        assert verdict["name"] == "test_mine.py::TestMine"
+        assert verdict["subject"]["driver"] == "test_mine.Mine"
+        assert verdict["subject"]["server"] == "Shoebox 3"
+        assert [finding["law"]["number"] for finding in verdict["findings"] if finding["tests"]] == [law]
+        assert verdict["findings"][law - 1]["status"] == status
+        assert (pytester.path / "v.md").read_text().startswith("## test_mine.py::TestMine")
+        assert "</svg>" in (pytester.path / "v.svg").read_text()
+        result.stdout.fnmatch_lines([f"*{law} *{status}*"])
+
+    def test_a_run_that_asks_for_nothing_is_left_alone(self, pytester: pytest.Pytester) -> None:
+        pytester.makepyfile(test_mine=DRIVER.replace("{counts}", "super().counts(queue)"))
+        result = pytester.runpytest_subprocess("--import-mode=importlib", "-k", "test_of_its_own")
+        result.assert_outcomes(passed=1)
+        result.stdout.no_fnmatch_line("*conformance*")
