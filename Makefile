@@ -15,7 +15,7 @@ $(VENV)/.%: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-demo: $(VENV)/.test  ## Run the main job on real input; URL=redis://… or postgresql://… runs it there
+demo: $(VENV)/.test  ## Do real work on SQLite, one worker killed half-way; URL=redis://… or postgresql://… does it there
 	@$(BIN)/python examples/demo.py $(if $(URL),--url '$(URL)')
 
 test: $(VENV)/.test  ## Run all tests, with servers of their own

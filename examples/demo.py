@@ -4,8 +4,9 @@ Every source file of the interpreter that runs this is a job: parse it, and coun
 them are there to test parsers and don't parse: these jobs fail, as they should. One of two workers dies
 while it holds jobs; the other one's monitor brings these back when their lease has ended.
 
-    make demo                           in this process's memory; the worker that dies is cut off from it
-    make demo URL=redis://localhost     on a server; the worker that dies is a process, killed with SIGKILL
+    make demo                           in a SQLite file; the worker that dies is a process, killed with SIGKILL
+    make demo URL=redis://localhost     likewise, on a server
+    make demo URL=memory://demo         in this process's memory; the worker that dies is cut off from it
 """
 
 from __future__ import annotations
@@ -244,11 +245,12 @@ def show(screen: Console, figures: Figures) -> None:
 def main() -> int:
     """Run the demo; 0 if no job was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", default="memory://demo", help="where the jobs are: redis://… or postgresql://…")
-    os.environ["JOBCORE_URL"] = url = parser.parse_args().url
+    parser.add_argument("--url", help="where the jobs are: redis://…, postgresql://… (default: a SQLite file)")
+    chosen: str | None = parser.parse_args().url
     warnings.simplefilter("ignore")  # what a file of the library has to be warned of is not our business
     screen = Console(highlight=False)
     with TemporaryDirectory(prefix="jobcore-demo-") as scratch:
+        os.environ["JOBCORE_URL"] = url = chosen or f"sqlite:///{scratch}/jobs.db"
         os.environ[RUNS] = f"{scratch}/runs"
         Path(os.environ[RUNS]).touch()
         try:
