@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from inspect import isfunction
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +23,7 @@ _ARGUMENTS: Final = [
     f"--rootdir={_SUBJECT.parents[1]}",
     "--config-file",
     os.devnull,  # a driver must not fall by our filters for warnings
-    *[f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler", "benchmark", "xdist")],
+    *[f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler", "unraisableexception", "benchmark")],
 ]
 
 
@@ -69,9 +70,10 @@ class _Observer:
         yield store
         store.close()
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep the tests that the law's class has itself."""
-        items[:] = [item for item in items if getattr(item, "originalname", "") in vars(self._law)]
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(self, name: str, obj: object) -> list[pytest.Item] | None:
+        """Leave out all functions but those that the law's class has itself."""
+        return [] if isfunction(obj) and name not in vars(self._law) else None
 
     def pytest_runtest_setup(self) -> None:
         self.tests += 1
