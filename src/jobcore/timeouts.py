@@ -38,11 +38,15 @@ class _Alarm:
                 _raise_in(self.thread, JobTimeout)
 
     def end(self) -> None:
-        """From here on nothing is raised; what was, and has not arrived, is taken back."""
+        """From here on nothing is raised. What was, and has not arrived, arrives here, and not later.
+
+        It is not taken back: CPython would then look for it at every bytecode of every thread from here on, and,
+        in a thread that is traced, for ever.
+        """
         with self.guard:
             self.over = True
-            if self.thread is not None and self.task.expired:
-                _raise_in(self.thread, None)
+        for _ in range(10 * self.task.expired):
+            pass  # a loop's jump back is where such exceptions are raised
 
 
 class Timeouts:
@@ -77,7 +81,6 @@ class Timeouts:
             ended = call(task)
             alarm.end()
         except JobTimeout as late:  # it arrived when the job had just ended, or not begun
-            alarm.end()
             ended = Raised(late) if ended is None else ended
         finally:
             self.stop(task)
@@ -135,7 +138,6 @@ class Timeouts:
             self._on_stuck(alarm.task)
 
 
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    """Have a thread raise an exception at its next bytecode; None takes back one that has not been raised yet."""
-    value = None if kind is None else ctypes.py_object(kind)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+def _raise_in(thread: int, kind: type[BaseException]) -> None:
+    """Have a thread raise an exception at its next bytecode."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))

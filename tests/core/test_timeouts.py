@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -284,3 +286,40 @@ def test_a_replaceable_worker_stops_when_half_of_its_hands_are_gone():
     assert states(queue) == {"running": 1}
     release.set()
     eventually(lambda: threads() == [])
+
+
+LATE = """
+import sys, threading
+from types import SimpleNamespace
+from jobcore import JobTimeout
+from jobcore.timeouts import _Alarm, _raise_in
+
+task = SimpleNamespace(expired=False)
+alarm = _Alarm(task, 0.0, None)
+arrived = []
+
+def run():
+    alarm.thread = threading.get_ident()
+    try:
+        alarm.end()
+    except JobTimeout:
+        arrived.append("within jobcore's reach")
+
+with alarm.guard:  # so that the exception comes while `end` is under way
+    thread = threading.Thread(target=run)
+    thread.start()
+    while alarm.thread is None:
+        pass
+    task.expired = True
+    _raise_in(thread.ident, JobTimeout)
+thread.join()
+sys.settrace(lambda *_: None)  # what a debugger and coverage do
+sum(range(3), (lambda: 0)())
+sys.settrace(None)
+print(*arrived)
+"""
+
+
+def test_a_timeout_that_arrives_late_leaves_the_interpreter_as_it_was():
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "within jobcore's reach\n"
