@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-STORE_AWAY: Final = 3
-"""The exit code of a run that found no store: pytest itself ends in 3 only if it breaks down."""
+STORE_AWAY: Final = 6
+"""The exit code of a run that found no store, or lost it: pytest's own end with 5."""
 
 _ASKING: Final = ("backend_url", "verdict_json", "verdict_markdown", "verdict_badge")
 
@@ -52,15 +52,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _check_store(option: str) -> None:
     """End the run before it begins, where each test would only say again that there is no store to try."""
-    from jobcore.conformance.url import check_store, given_url
+    from jobcore.cli.secrets import given_url, without_passwords
+    from jobcore.conformance.url import check_store
     from jobcore.errors import ConfigurationError, JobcoreError
 
     try:
-        check_store(given_url(option))
+        check_store(given_url(option) or "")
     except ConfigurationError as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(without_passwords(str(error))) from error
     except JobcoreError as error:
-        pytest.exit(f"the store can't be used: {error}", returncode=STORE_AWAY)
+        pytest.exit(without_passwords(f"the store can't be used: {error}"), returncode=STORE_AWAY)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -73,3 +74,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = chosen(items, laws, quick=quick)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Say so if the store went away: failures then say nothing of the driver."""
+    url = session.config.getoption("backend_url")
+    if url and session.testsfailed:
+        from jobcore.cli.secrets import given_url
+        from jobcore.conformance.url import is_away
+
+        if is_away(given_url(url) or ""):
+            session.exitstatus = STORE_AWAY

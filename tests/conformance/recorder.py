@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from jobcore.cli.secrets import without_passwords
 from jobcore.conformance import rendering
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.laws import law_of
@@ -105,7 +106,7 @@ def _status(report: pytest.TestReport, told: dict[str, Any]) -> Status:
 def message_of(report: pytest.TestReport) -> str:
     """Why a test failed: what was raised, without the way to it."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message if crash else report.longrepr or "")
+    return without_passwords(str(crash.message if crash else report.longrepr or ""))
 
 
 def effort_of(config: pytest.Config) -> Effort:

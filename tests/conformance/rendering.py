@@ -19,9 +19,9 @@ def as_text(verdict: Verdict) -> str:
     """For a terminal, about 80 columns wide."""
     lines = [headline(verdict), "", *(f"  {what:<11} {name}" for what, name in verdict.subject.items()), ""]
     lines.append(f"  {'law':<22}{'verdict':<10}{'tests':>6}{'time':>10}")
+    lines += map(line_of, verdict.judged)
     for finding in verdict.judged:
-        lines.append(line_of(finding))
-        lines += (f"      {case.test}" for case in finding.failures)
+        lines += _complaints(finding)
     return "\n".join(lines)
 
 
@@ -75,6 +75,14 @@ def status_of(verdicts: Sequence[Verdict]) -> Status:
     """What is said of all of them together."""
     statuses = {verdict.status for verdict in verdicts} or {Status.INCOMPLETE}
     return next(status for status in (Status.FAILED, Status.INCOMPLETE, Status.PASSED) if status in statuses)
+
+
+def _complaints(finding: Finding) -> Iterator[str]:
+    """What a broken law says, and how each test saw that it is broken."""
+    if finding.failures:
+        yield from ("", f"Broken is {finding.law}: {finding.law.sentence}")
+    for case in finding.failures:
+        yield from ("", f"  {case.test}", *(f"    {line}" for line in case.message.splitlines()))
 
 
 def _section(verdict: Verdict) -> Iterator[str]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from jobcore.cli.secrets import given_url
 from jobcore.conformance import BackendSuite, Harness
-from jobcore.conformance.url import UrlHarness, given_url
+from jobcore.conformance.url import UrlHarness
 
 
 class TestBackend(BackendSuite):
@@ -16,6 +17,6 @@ class TestBackend(BackendSuite):
     @pytest.fixture
     def harness(self, pytestconfig: pytest.Config) -> Iterator[Harness]:
         """Its queues are destroyed after each test."""
-        harness = UrlHarness(given_url(pytestconfig.getoption("--backend-url")))
+        harness = UrlHarness(given_url(pytestconfig.getoption("--backend-url")) or "")
         yield harness
         harness.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Callable, Collection
@@ -12,7 +11,7 @@ from jobcore.backend import Backend, Counts, Push, Wakes
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.subject import describe
 from jobcore.connect import open_backend
-from jobcore.errors import ConfigurationError
+from jobcore.errors import ConfigurationError, JobcoreError, Unavailable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 _PROBE: Final = "q"
@@ -116,14 +115,15 @@ def check_store(url: str) -> None:
         raise ConfigurationError("this URL opens another store each time: give one whose clients share it")
 
 
-def given_url(text: str) -> str:
-    """The URL that an option means: itself, or with `env:NAME` what that environment variable holds."""
-    name = text.removeprefix("env:")
-    if name == text:
-        return text
-    if not os.environ.get(name):
-        raise ConfigurationError(f"the environment variable {name} is not set")
-    return os.environ[name]
+def is_away(url: str) -> bool:
+    """Whether the store can't be reached."""
+    try:
+        check_store(url)
+    except Unavailable:
+        return True
+    except JobcoreError:
+        return False
+    return False
 
 
 def shown(url: str) -> str:
