@@ -17,4 +17,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section(f"{len(rows)} mutants, each killed by its law")
     for row in rows:
         terminalreporter.line("{mutant}: {bug}".format_map(row))
-        terminalreporter.line("    {law}.{killer}  {seconds:.1f} s".format_map(row))
+        terminalreporter.line("    killed by {law}: {killer}, {seconds:.1f} s".format_map(row))

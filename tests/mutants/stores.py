@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -50,6 +51,10 @@ class Store(Harness):
 def in_memory(package: ModuleType) -> Callable[[], Store]:
     stores: dict[str, Any] = defaultdict(package.Store)
     return lambda: Store(lambda name, clock: package.MemoryBackend(clock, store=stores[name]))
+
+
+def in_sqlite(package: ModuleType, folder: Path) -> Callable[[], Store]:
+    return lambda: Store(lambda name, clock: package.SqliteBackend(folder / name, clock=clock, synchronous="NORMAL"))
 
 
 def on_redis(package: ModuleType, url: str) -> Callable[[], Store]:

@@ -9,21 +9,23 @@ from typing import Any, Final
 
 import pytest
 
-from mutants import memory_details, memory_laws, postgres_sql, redis_lua, stores
+from jobcore.conformance.laws import all_laws
+from mutants import memory_details, memory_laws, postgres_sql, redis_lua, sqlite_sql, stores
 from mutants.mutant import Mutant, planted
 from mutants.stores import Store
 from mutants.trial import tried
 
 OPENERS: Final[dict[str, Callable[..., Callable[[], Store]]]] = {
     "memory": stores.in_memory,
+    "sqlite": stores.in_sqlite,
     "redis": stores.on_redis,
     "postgres": stores.on_postgres,
 }
+PLACES: Final = {"memory": [], "sqlite": ["tmp_path"], "redis": ["redis_url"], "postgres": ["postgres_url"]}
+"""The fixtures that say where a driver's stores are: a server is started only for who asks."""
+
 MUTANTS: Final[list[Mutant]] = [
-    *memory_laws.MUTANTS,
-    *memory_details.MUTANTS,
-    *redis_lua.MUTANTS,
-    *postgres_sql.MUTANTS,
+    mutant for room in (memory_laws, memory_details, redis_lua, postgres_sql, sqlite_sql) for mutant in room.MUTANTS
 ]
 
 
@@ -41,9 +43,8 @@ def _controls() -> Iterator[Any]:
 
 
 def _opener(driver: str, package: ModuleType, request: pytest.FixtureRequest) -> Callable[[], Store]:
-    """What opens stores of a planted driver, on a server that is started only now."""
-    urls = [] if driver == "memory" else [request.getfixturevalue(f"{driver}_url")]
-    return OPENERS[driver](package, *urls)
+    """What opens stores of a planted driver."""
+    return OPENERS[driver](package, *[request.getfixturevalue(place) for place in PLACES[driver]])
 
 
 @pytest.mark.parametrize("mutant", [*_mutants()])
@@ -57,7 +58,7 @@ def test_a_mutant_dies_by_its_law(
     for name, value in {
         "mutant": str(mutant),
         "bug": mutant.bug,
-        "law": mutant.law.__name__,
+        "law": all_laws()[mutant.law.__name__],
         "killer": verdict.killer,
         "seconds": verdict.seconds,
     }.items():
