@@ -1,7 +1,7 @@
 """A web application that answers at once and has its mail sent by a job.
 
-    JOBCORE_URL=memory://app uvicorn app:app          # jobs run within the application
-    JOBCORE_URL=redis://localhost uvicorn app:app     # … and in `jobcore worker app:queue` elsewhere
+JOBCORE_URL=memory://app uvicorn app:app          # jobs run within the application
+JOBCORE_URL=redis://localhost uvicorn app:app     # … and in `jobcore worker app:queue` elsewhere
 """
 
 from __future__ import annotations

@@ -26,7 +26,11 @@ def old_and_new(store: MemoryBackend, old: type[Job[Any]], new: type[Job[Any]]) 
 def job_class(name: str, *fields: str, **attributes: object) -> Any:
     """A job class whose runs are recorded in `ran`."""
     ran: list[object] = []
-    body = {"run": lambda self: ran.append(self), "ran": ran, **attributes}
+
+    def run(self: object) -> None:
+        ran.append(self)
+
+    body = {"run": run, "ran": ran, **attributes}
     annotations = {field.split("=")[0]: str for field in fields}
     defaults = dict(field.split("=") for field in fields if "=" in field)
     return dataclass(frozen=True)(type(name, (Job,), {"__annotations__": annotations, **defaults, **body}))

@@ -35,11 +35,11 @@ def test_its_first_code_runs_when_pasted(tmp_path: Path) -> None:
 def test_all_its_code_runs() -> None:
     from jobcore import ExceptionBehavior, Job, Queue, Result, Retry, Success, Worker
 
-    class Mailer:
-        sent: list[str] = []
+    sent: list[str] = []
 
+    class Mailer:
         def send(self, to: str, subject: str) -> bool:
-            self.sent.append(f"{to}: {subject}")
+            sent.append(f"{to}: {subject}")
             return True
 
     from dataclasses import dataclass
@@ -53,7 +53,7 @@ def test_all_its_code_runs() -> None:
     names["sign_up"] = lambda to: names["queue"].enqueue(names["SendEmail"](to, "Hello"))
     exec(test, names)
     names["test_sign_up"]()
-    assert Mailer.sent == ["a@b.c: Hello"]
+    assert sent == ["a@b.c: Hello"]
 
 
 def test_its_state_table_names_every_state() -> None:

@@ -14,7 +14,6 @@ from msgspec.structs import force_setattr
 
 from jobcore.backend.states import State
 
-
 REASON_LIMIT: Final = 4096
 """Bytes of UTF-8 that a reason is cut at."""
 
