@@ -27,14 +27,19 @@ def as_text(verdict: Verdict) -> str:
 
 def headline(verdict: Verdict) -> str:
     """What was judged and how, in a line."""
-    laws = [finding for finding in verdict.findings if finding.law.number is not None]
-    kept = sum(finding.status not in {Status.FAILED, Status.INCOMPLETE} for finding in laws)
+    laws = [finding.status for finding in verdict.findings if finding.law.number is not None]
+    details = [finding.status for finding in verdict.findings if finding.law.number is None]
     seeds = f" (seed {', '.join(map(str, verdict.seeds))})" if verdict.seeds else ""
     tests = sum(finding.tests for finding in verdict.findings)
     return (
-        f"{verdict.name}: {verdict.status.upper()}, {kept} of {len(laws)} laws kept; "
+        f"{verdict.name}: {verdict.status.upper()}, kept {_kept(laws)} laws and {_kept(details)} details; "
         f"{tests} tests, {verdict.examples} histories{seeds}, {verdict.seconds:.1f} s"
     )
+
+
+def _kept(statuses: Sequence[Status]) -> str:
+    broken = {Status.FAILED, Status.INCOMPLETE}
+    return f"{sum(status not in broken for status in statuses)} of {len(statuses)}"
 
 
 def line_of(finding: Finding) -> str:

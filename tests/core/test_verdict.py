@@ -101,7 +101,7 @@ class TestRendering:
 
     def test_a_terminal_is_told_of_each_law(self) -> None:
         text = as_text(self.BROKEN)
-        assert text.startswith("mine: FAILED, 12 of 13 laws kept")
+        assert text.startswith("mine: FAILED, kept 12 of 13 laws and 11 of 11 details")
         assert "  4 Fenced            failed" in text
         assert "Mine 1.0" in text
 
