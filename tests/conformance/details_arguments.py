@@ -197,6 +197,14 @@ class Closing:
         assert one.settle(Succeed(), *old) == [Answer.LOST] * 2
         assert one.reclaim(of="somebody") == []
 
+    def test_destroying_ends_leases(self, one: Client, two: Client) -> None:
+        one.push("a", "b")
+        ends = [claim.lease_until for claim in one.claim()]
+        two.backend.destroy("q")
+        two.push("a")
+        one.reach(max(ends))
+        assert one.reclaim() == one.reclaim(of=one.holder) == []
+
     def test_destroying_what_is_not_there_is_allowed(self, one: Client) -> None:
         one.backend.destroy("never-used")
         assert one.counts("never-used") == Counts()

@@ -91,6 +91,12 @@ class Repeating:
         assert third.fence > first.fence
         assert one.settle(Succeed(), first) == [Answer.LOST]
 
+    def test_a_call_whose_jobs_were_settled_together_holds_nothing(self, one: Client) -> None:
+        call = new_call()
+        one.push("a", "b", "c")
+        one.settle(Succeed(), *one.claim(2, call=call))
+        assert [claim.id for claim in one.claim(call=call)] == ["c"]
+
     def test_what_others_hold_by_now_is_not_given_again(self, one: Client, two: Client) -> None:
         one.push("a", "b", "c")
         call = new_call()

@@ -37,6 +37,14 @@ class Times:
         assert claim.lease_until == claimed.now + one.units(7)
         assert claim.lapsed_at is None
 
+    def test_each_run_starts_at_its_claim(self, one: Client) -> None:
+        first = one.take("a")
+        one.elapse(2)
+        one.settle(Retry(), first)
+        claimed = one.claimed()
+        assert [claim.started_at for claim in claimed.claims] == [claimed.now]
+        assert claimed.now > first.started_at
+
     def test_an_extension_ends_a_lease_from_now_and_not_from_its_end(self, one: Client) -> None:
         claim = one.take("a")
         one.elapse(2)

@@ -96,15 +96,15 @@ class Law6Ordered:
         one.settle(Return(), a)
         assert _claimed(one) == ["a", "b", "c"]
 
-    def test_a_job_returned_by_another_client_has_its_old_place(self, one: Client, two: Client) -> None:
-        for id in "abcd":
+    def test_jobs_returned_by_another_client_have_their_old_places(self, one: Client, two: Client) -> None:
+        for id in "abcde":
             one.push(id)
             one.elapse(1)
-        two_has = two.claim(1)
-        assert _claimed(one, 2) == ["b", "c"]
+        two_has = two.claim(2)
+        assert _claimed(one, 2) == ["c", "d"]
         two.settle(Return(), *two_has)
         assert _claimed(one, 1) == ["a"]
-        assert _claimed(one) == ["d"]
+        assert _claimed(one) == ["b", "e"]
 
     def test_a_job_recovered_by_a_monitor_has_its_old_place(self, one: Client, two: Client) -> None:
         one.push("a", "b")

@@ -165,9 +165,12 @@ class Law5Idempotent:
         assert two.push("a") == [Pushed("a", created=False, state=None)]
 
     @pytest.mark.parametrize("outcome", [Fail(State.FAILED), Fail(State.TIMED_OUT), Succeed()])
-    def test_a_chosen_id_is_remembered_after_trimming(self, one: Client, two: Client, outcome: Fail | Succeed) -> None:
+    @pytest.mark.parametrize("cap", [1, 0])
+    def test_a_chosen_id_is_remembered_after_trimming(
+        self, one: Client, two: Client, outcome: Fail | Succeed, cap: int
+    ) -> None:
         one.settle(outcome, one.take("a", remember=1))
-        one.settle(outcome, one.take("b"), keep=Keep(failed=1, succeeded=1))
+        one.settle(outcome, one.take("b"), keep=Keep(failed=cap, succeeded=cap))
         assert two.push("a") == [Pushed("a", created=False, state=None)]
 
     def test_a_chosen_id_is_remembered_for_its_time_and_no_longer(self, one: Client, two: Client) -> None:
