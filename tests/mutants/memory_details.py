@@ -151,6 +151,14 @@ MUTANTS: Final = [
         "until=job.lease.until + lease)",
     ),
     Mutant(
+        "started-once",
+        "`started_at` stays that of the first run.",
+        Times,
+        "memory/jobs.py",
+        "            job.started_at = now\n",
+        "            job.started_at = job.started_at or now\n",
+    ),
+    Mutant(
         "redrive-old-place",
         "A redriven job keeps its place.",
         Times,

@@ -71,6 +71,15 @@ MUTANTS: Final = [
         slow=True,
     ),
     Mutant(
+        "cap-of-0-forgets",
+        "Ids of jobs that a cap of 0 removes, but for the one that is settled, are not remembered.",
+        Law5Idempotent,
+        "postgres/sql/settle.sql",
+        " UNION ALL TABLE older_succeeded UNION ALL TABLE older_failed",
+        "",
+        slow=True,
+    ),
+    Mutant(
         "claim-early",
         "A scheduled job is let out one tick early.",
         Law6Ordered,
@@ -95,6 +104,15 @@ MUTANTS: Final = [
         "postgres/sql/settle.sql",
         "WHERE move = 'return' GROUP BY rank, clock.now",
         "WHERE false GROUP BY rank, clock.now",
+        slow=True,
+    ),
+    Mutant(
+        "returns-half-told",
+        "Of several jobs that go back together, only the last place is told.",
+        Law6Ordered,
+        "postgres/sql/settle.sql",
+        "min(place), clock.now FROM moved",
+        "max(place), clock.now FROM moved",
         slow=True,
     ),
     Mutant(

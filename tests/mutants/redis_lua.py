@@ -161,6 +161,15 @@ MUTANTS: Final = [
         slow=True,
     ),
     Mutant(
+        "call-counts-down-once",
+        "A call whose jobs are settled together is counted down once, and never ends.",
+        Repeating,
+        "redis/lua/common.lua",
+        "gone[call] = (gone[call] or 0) + 1",
+        "gone[call] = 1",
+        slow=True,
+    ),
+    Mutant(
         "call-never-ends",
         "A call that has lost its jobs to a reclaim is kept, and gives nothing for ever.",
         Repeating,
