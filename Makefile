@@ -48,8 +48,9 @@ contracts: $(VENV)/.dev build/tree  ## Check who imports whom
 smoke: $(VENV)/.dev  ## Build the wheel and try it in a clean environment
 	.ci/smoke $(BIN)/python
 
-bench: $(VENV)/.test  ## Measure
-	$(BIN)/python -m pytest benchmarks $(ARGS)
+bench: $(VENV)/.test  ## Measure single steps, then how much of each store's speed a worker keeps
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
+	$(BIN)/python benchmarks/drain.py
 
 clean:  ## Remove what these targets made
 	rm -rf $(VENV) build dist
