@@ -203,10 +203,12 @@ class Law7Empty:
         assert one.picture() == before
 
     def test_claiming_none_changes_nothing(self, one: Client) -> None:
-        one.put("b", State.FAILED)
-        one.push("a")
+        one.put("failed", State.FAILED)
+        one.take("lapsed")
+        one.elapse(10)
+        one.push("ready")
         before = one.picture()
-        assert one.claim(0) == one.reclaim(0) == []
+        assert one.claim(0) == one.reclaim(0) == one.reclaim(0, of=one.holder) == []
         assert one.picture() == before
 
 

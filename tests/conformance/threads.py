@@ -26,6 +26,6 @@ def together(*calls: Callable[[], T]) -> list[T]:
     sys.setswitchinterval(interval / 1000)  # threads cut into each other, even where no call leaves the interpreter
     try:
         with ThreadPoolExecutor(len(calls)) as pool:
-            return [running.result(PATIENCE) for running in [pool.submit(run, call) for call in calls]]
+            return [running.result(2 * PATIENCE) for running in [pool.submit(run, call) for call in calls]]
     finally:
         sys.setswitchinterval(interval)
