@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
+
+BOUNDS: Final = {"memory": 5.0}
+"""Seconds that a mutant of a driver should take to die; more are said, and do no harm."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -17,4 +22,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section(f"{len(rows)} mutants, each killed by its law")
     for row in rows:
         terminalreporter.line("{mutant}: {bug}".format_map(row))
-        terminalreporter.line("    killed by {law}: {killer}, {seconds:.1f} s".format_map(row))
+        late = row["seconds"] > BOUNDS.get(row["mutant"].partition("/")[0], 15.0)
+        terminalreporter.line("    killed by {law}: {killer}, {seconds:.1f} s".format_map(row) + " (late)" * late)

@@ -205,6 +205,14 @@ MUTANTS: Final = [
         "self._waiting(State.READY, now), limit or 1)",
     ),
     Mutant(
+        "reclaim-of-none",
+        "A reclaim of none takes one.",
+        Law7Empty,
+        "memory/jobs.py",
+        "nsmallest(limit, self._lost(of, now))",
+        "nsmallest(limit or 1, self._lost(of, now))",
+    ),
+    Mutant(
         "payload-as-text",
         "A payload is decoded, and encoded again.",
         Law8Bytes,

@@ -224,6 +224,15 @@ MUTANTS: Final = [
         slow=True,
     ),
     Mutant(
+        "wake-one",
+        "Of several jobs that become ready together, only the first wakes a waiter.",
+        Law13Prompt,
+        "redis/lua/common.lua",
+        "math.min(count, waiting - exec('LLEN', wakes))",
+        "math.min(count, 1 - exec('LLEN', wakes))",
+        slow=True,
+    ),
+    Mutant(
         "wake-never",
         "Who waits is not woken by what becomes ready, and looks again after a second.",
         Law13Prompt,

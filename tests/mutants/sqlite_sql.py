@@ -48,6 +48,15 @@ MUTANTS: Final = [
         slow=True,
     ),
     Mutant(
+        "remember-once",
+        "An id that is remembered, though its time has passed, is not remembered anew.",
+        Law5Idempotent,
+        "sqlite/sql/remember.sql",
+        "DO UPDATE SET until = excluded.until",
+        "DO NOTHING",
+        slow=True,
+    ),
+    Mutant(
         "retry-keeps-number",
         "A retried job keeps its number, and with it its place among those of one time.",
         Law6Ordered,

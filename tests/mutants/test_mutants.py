@@ -58,7 +58,7 @@ def test_a_mutant_dies_by_its_law(
     for name, value in {
         "mutant": str(mutant),
         "bug": mutant.bug,
-        "law": all_laws()[mutant.law.__name__],
+        "law": str(all_laws()[mutant.law.__name__]),
         "killer": verdict.killer,
         "seconds": verdict.seconds,
     }.items():
