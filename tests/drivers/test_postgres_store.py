@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -184,6 +185,45 @@ class TestConnections:
         assert time.monotonic() - began < 30
         backend.close()
 
+    def test_a_wake_that_fails_leaves_the_verb_before_it_uncertain(
+        self, backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backend.push("q", [Push("back", b""), Push("again", b"")])
+        back, again = take(backend, 2)
+        backend.settle("q", [(again.hold, Fail())], Keep())
+        verbs: list[Callable[[], object]] = [
+            lambda: backend.push("q", [Push("new", b"")]),
+            lambda: backend.settle("q", [(back.hold, Return())], Keep()),
+            lambda: backend.redrive("q", ["again"]),
+        ]
+        sql(backend, "INSERT INTO {s}.sleepers VALUES ('q')")  # someone waits
+        for verb in verbs:
+            with server_gone_after_one_call(backend, monkeypatch), pytest.raises(Uncertain):
+                verb()
+        assert backend.counts("q").ready == 3
+
+    def test_a_push_that_can_not_ask_about_the_rest_is_uncertain(
+        self, backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backend.push("q", [Push("old", b"")])
+        with server_gone_after_one_call(backend, monkeypatch), pytest.raises(Uncertain):
+            backend.push("q", [Push("old", b""), Push("new", b"")])
+        assert backend.counts("q").ready == 2
+
+    def test_a_claim_that_ends_half_way_is_uncertain_and_can_be_repeated(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        backend.push("q", [Push(f"{n}", b"") for n in range(5)])
+        clock.advance(1)
+        take(backend, 2)  # the next goes on from there, and then looks at everything, as it gets too little
+        call = uuid4().bytes
+        with server_gone_after_one_call(backend, monkeypatch), pytest.raises(Uncertain):
+            backend.claim("q", 9, LEASE, "me", call, 10**9)
+        assert [claim.id for claim in backend.claim("q", 9, LEASE, "me", call, 10**9).claims] == ["2", "3", "4"]
+        backend.close()
+
     def test_a_read_only_server_refuses(self, backend: PostgresBackend, url: str) -> None:
         backend.counts("q")
         reading = connect(f"{url}&options=-c%20default_transaction_read_only%3Don")
@@ -234,6 +274,22 @@ class TestConnections:
         until(lambda: sql(backend, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'closing'") == [])
         with pytest.raises(QueueClosed):
             other.counts("q")
+
+
+@contextmanager
+def server_gone_after_one_call(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No connection is to be had once a transaction is committed."""
+    connections = backend._database.connections
+    works = [connections.call]
+
+    def call(work: Any) -> Any:
+        if not works:
+            raise Unavailable("the server went away")
+        return works.pop()(work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connections, "call", call)
+        yield
 
 
 def _terminate_blocked(backend: PostgresBackend) -> None:

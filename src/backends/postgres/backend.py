@@ -88,7 +88,7 @@ class PostgresBackend:
         """See `Backend.push`."""
         check_push(queue, pushes)
         self._database.make()
-        return joining.through(self._database.run, pushing(queue, pushes, "wake"))
+        return joining.through(self._database.run, pushing(queue, pushes, "wake"), self._database.run_further)
 
     def claim(self, queue: str, limit: int, lease: int, holder: str, call: bytes, max_bytes: int) -> Claimed:
         """See `Backend.claim`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jobcore.backend import Claimed
 from jobcore.backends.postgres import rows
-from jobcore.backends.postgres.database import Database
+from jobcore.backends.postgres.database import Database, Run
 from jobcore.backends.postgres.marks import Marks
 from jobcore.backends.postgres.rows import Parameters, Row
 
@@ -24,13 +24,14 @@ class Claiming:
     def claim(self, queue: str, asked: Parameters) -> Claimed:
         """Claim; `asked` are the parameters of claim.sql without the marks."""
         marks = self._marks.get(queue, Marks())
-        claimed = self._attempt(queue, {**asked, "onward": False}, marks)
-        if claimed.next_due != claimed.now and marks.usable(claimed.now):
-            return self._attempt(queue, _rest(asked, claimed), self._marks[queue].whole())
-        return claimed
+        claimed = self._attempt(self._database.run, queue, {**asked, "onward": False}, marks)
+        if claimed.next_due == claimed.now or not marks.usable(claimed.now):
+            return claimed
+        run = self._database.run_further if claimed.claims else self._database.run
+        return self._attempt(run, queue, _rest(asked, claimed), self._marks[queue].whole())
 
-    def _attempt(self, queue: str, asked: Parameters, marks: Marks) -> Claimed:
-        found = self._database.run("claim", {"queue": queue, **asked, **marks.parameters()})
+    def _attempt(self, run: Run, queue: str, asked: Parameters, marks: Marks) -> Claimed:
+        found = run("claim", {"queue": queue, **asked, **marks.parameters()})
         self._learn(queue, marks, found)
         now, next_due, *_ = found[0]
         return Claimed(rows.claims([row[_ABOUT_JOB:] for row in found if row[_ABOUT_JOB] is not None]), now, next_due)

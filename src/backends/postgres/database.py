@@ -9,11 +9,14 @@ from typing import TypeAlias
 import psycopg
 from sqlalchemy import Engine
 
-from jobcore.backend import Clock
+from jobcore.backend import BackendError, Clock, QueueClosed, Uncertain
 from jobcore.backends.postgres.connections import Connection, Connections
 from jobcore.backends.postgres.rows import Parameters, Row
 from jobcore.backends.postgres.schema import migrate
 from jobcore.backends.postgres.statements import Statements
+
+Run: TypeAlias = Callable[[str, Parameters], list[Row]]
+"""Runs a statement, by its stem, with its parameters, and gives its rows."""
 
 Steps: TypeAlias = Iterable[tuple[str, Parameters]]
 """Statements, by their stems, and their parameters."""
@@ -45,6 +48,17 @@ class Database:
     def run(self, stem: str, parameters: Parameters) -> list[Row]:
         """The rows of one statement: one round trip, one transaction. An empty batch of ids is not sent."""
         return self._run(parameters, lambda connection, given: self._execute(connection, stem, given))
+
+    def run_further(self, stem: str, parameters: Parameters) -> list[Row]:
+        """`run`, for a verb that has committed a statement already.
+
+        Raises:
+            Uncertain: it failed, however it did; of the verb it can't be said any more that it was not carried out.
+        """
+        try:
+            return self.run(stem, parameters)
+        except (BackendError, QueueClosed) as error:
+            raise Uncertain(f"a part was carried out, and then it failed: {error}") from error
 
     def run_alone(self, stem: str, parameters: Parameters, then: Callable[[list[Row]], Steps] = no_more) -> list[Row]:
         """The rows of a statement in a transaction that has the queue's lock.

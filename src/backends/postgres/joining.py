@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -14,17 +13,17 @@ from sqlalchemy.orm import Session, scoped_session
 
 from jobcore.backend import InvalidArgument, Pushed
 from jobcore.backends.postgres.connections import failure
-from jobcore.backends.postgres.database import Database, fetched
+from jobcore.backends.postgres.database import Database, Run, fetched
 from jobcore.backends.postgres.pushing import Steps
 from jobcore.backends.postgres.rows import Parameters, Row
 
 
-def through(run: Callable[[str, Parameters], list[Row]], steps: Steps) -> list[Pushed]:
-    """Take the steps of a push, each by `run`."""
+def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
+    """Take the steps of a push, each by `run`, or those after the first by `further`."""
     try:
-        asked = next(steps)
+        asked = steps.send(run(*next(steps)))
         while True:
-            asked = steps.send(run(*asked))
+            asked = steps.send((further or run)(*asked))
     except StopIteration as end:
         answer: list[Pushed] = end.value
         return answer
@@ -47,7 +46,7 @@ async def ajoin(database: Database, connection: Any, steps: Steps) -> list[Pushe
     return answer
 
 
-def _runner(database: Database, connection: Any) -> Callable[[str, Parameters], list[Row]]:
+def _runner(database: Database, connection: Any) -> Run:
     """What runs a statement on the caller's connection."""
     match connection:
         case scoped_session():

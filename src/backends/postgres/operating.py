@@ -16,7 +16,7 @@ def operate(database: Database, stem: str, queue: str, ids: Sequence[str], *, ag
     given = {"queue": queue, "ids": named, "positions": [first[id] for id in named]}
     found = database.run_alone(stem, given)
     if any(asleep for _, _, asleep in found):
-        database.run("wake", {"queue": queue})
+        database.run_further("wake", {"queue": queue})
     fits = {id: Answer.DONE if fits else Answer.WRONG_STATE for id, fits, _ in found}
     answers = [fits.get(id, Answer.MISSING) for id in ids]
     return [again if answer is Answer.DONE and first[ids[at]] < at else answer for at, answer in enumerate(answers)]

@@ -22,7 +22,7 @@ def settle(database: Database, queue: str, settlements: Sequence[tuple[Hold, Out
     else:
         moved = database.run("settle", given)
     if any(asleep for _, asleep in moved):
-        database.run("wake", {"queue": queue})
+        database.run_further("wake", {"queue": queue})
     done = {position for position, _ in moved}
     return [Answer.DONE if at in done else Answer.LOST for at in range(len(settlements))]
 
