@@ -61,7 +61,7 @@ class Mover:
         self.shift = shift
         self.backend = backend
         self.lanes = lanes
-        self.lonely: deque[Task] = deque()  # what waits to be run alone
+        self.lonely: deque[Task] = deque()  # what waits to be run alone: one in all movers at the most
         self.bell = Bell()
         self.hungry = False  # all hands are taken, perhaps by another mover's jobs
         self._outage = Outage(lambda: shift.teller, [lane.name for lane in lanes])
@@ -203,7 +203,7 @@ class Mover:
                 self.claim_from(lane, room)
 
     def claim_from(self, lane: Lane, limit: int) -> int:
-        """One claim from one queue; its jobs go to the hands. Returns how many there were.
+        """One claim from one queue; its jobs go to the hands. Returns how many are to run.
 
         A claim that no answer came to is repeated, not made anew: what it took is held, and nobody else sees it.
         """
@@ -213,7 +213,7 @@ class Mover:
         try:
             spare = max(0, PREFETCH_BYTES - self._bytes)
             claimed = self.backend.claim(lane.name, limit, self._lease, self.shift.holder, lane.call, spare)
-            self._take(lane, claimed, sent)
+            kept = self._take(lane, claimed, sent)
         except Exception as error:
             lane.woken = True
             if isinstance(error, Unavailable | Refused):  # not carried out
@@ -223,7 +223,7 @@ class Mover:
         lane.quiet = limit > 0 and not claimed.claims
         lane.look_at = sent + self._pause(claimed)
         self._outage.worked()
-        return len(claimed.claims)
+        return kept
 
     def _pause(self, claimed: Claimed) -> float:
         """Seconds until the next look at a queue, unless it is woken."""
@@ -245,18 +245,24 @@ class Mover:
         share = ceil(room / sharers)
         return share if lane.limit is None else min(share, lane.limit - len(lane.held))
 
-    def _take(self, lane: Lane, claimed: Claimed, sent: float) -> None:
-        """Hold what was claimed, and pass it to the hands."""
+    def _take(self, lane: Lane, claimed: Claimed, sent: float) -> int:
+        """Hold what was claimed, and pass it to the hands; returns how much of it does not go back unrun."""
         tasks = [_task(lane, claim, sent + (claim.lease_until - claimed.now) / 1_000_000) for claim in claimed.claims]
         self._bytes += sum(len(task.claim.payload) for task in tasks)
         lane.held.update(tasks)
-        self.lonely.extend(task for task in tasks if task.claim.lost >= ALONE_AFTER)
         others = [task for task in tasks if task.claim.lost < ALONE_AFTER]
+        refused = [] if len(others) == len(tasks) else self._enlist(tasks)
         if self.shift.alone or self.shift.stopping:
-            for task in others:
-                give_back(task)
-        else:
-            self.shift.hands.give(others)
+            refused, others = [*refused, *others], []
+        for task in refused:
+            give_back(task)
+        self.shift.hands.give(others)
+        return len(tasks) - len(refused)
+
+    def _enlist(self, tasks: list[Task]) -> list[Task]:
+        """Have the first of the jobs that were lost before wait to run alone; returns those that can't."""
+        lost = (task for task in tasks if task.claim.lost >= ALONE_AFTER)
+        return [task for task in lost if not self.shift.enlist(task, self.lonely)]
 
     # -- what runs
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from jobcore.events import Teller
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from jobcore.binding import Binding
     from jobcore.hands import Hands
     from jobcore.mover import Mover
@@ -148,6 +150,14 @@ class Shift:
         """Whether some job is to run alone: then nothing else is claimed."""
         return self.alone or any(mover.lonely for mover in self.movers)
 
+    def enlist(self, task: Task, lonely: deque[Task]) -> bool:
+        """Have a task wait to run alone, unless another one does: if that kills us, this one must not be held."""
+        with self._choosing:
+            if self.lonely:
+                return False
+            lonely.append(task)
+        return True
+
     def isolate(self, task: Task) -> bool:
         """Whether `task`, which waits to run alone, may begin: all else that was held is settled.
 
@@ -157,7 +167,7 @@ class Shift:
             if self.alone:
                 return False
             self._alone = task
-        if self._held() > sum(len(mover.lonely) for mover in self.movers):
+        if self._held() > 1:
             self._alone = None
         return self._alone is task
 

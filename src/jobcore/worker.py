@@ -98,7 +98,8 @@ class Worker:
     def step(self) -> int:
         """Claim once from each queue, run what came to its end, settle it; returns how many jobs ran.
 
-        Never waits for jobs. The lifespan is entered by the first step and left by `stop()`, after which it
+        Never waits for jobs. Of those that were lost twice one is run, after all others; the rest go back, unrun and
+        uncounted, for further steps. The lifespan is entered by the first step and left by `stop()`, after which it
         returns 0.
 
         Raises:
@@ -172,14 +173,19 @@ class Worker:
 
     def _step(self) -> int:
         given = 0
-        with ExitStack() as stack:
-            for mover in self._shift.movers:
-                stack.callback(mover.finish)  # also when a claim fails: what others gave runs to its end
+        try:
             for mover in self._shift.movers:
                 mover.settle()
                 for lane in mover.lanes:
                     given += mover.claim_from(lane, lane.limit or self._concurrency)
+        finally:
+            self._finish()  # also when a claim fails: what others gave runs to its end
         return given
+
+    def _finish(self) -> None:
+        with ExitStack() as stack:  # the last one first: a job that is to run alone waits for all others
+            for mover in sorted(self._shift.movers, key=lambda each: not each.lonely):
+                stack.callback(mover.finish)
 
     # -- what runs along with it
 

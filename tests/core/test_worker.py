@@ -111,7 +111,7 @@ def test_step_runs_lost_jobs_too():
     fill(queue, 3)
     lose(queue, clock, times=2)
     worker = Worker(queue)
-    assert worker.step() == 3
+    assert [worker.step() for _ in range(4)] == [1, 1, 1, 0]
     worker.stop()
     assert sorted(ran) == [0, 1, 2]
 
@@ -361,6 +361,46 @@ def test_neighbours_are_settled_before_a_job_runs_alone():
     queue.enqueue_many([sound.job()] * 10, priority=1)
     Worker(queue, monitor=False).run(until_empty=True)
     assert seen == [{"running": 1, "succeeded": 10}]
+
+
+def test_a_job_runs_alone_while_others_that_were_lost_with_it_wait_in_the_queue():
+    """Else the poisonous one of them would have them lost again with it, each time, until they fail as it does."""
+    clock = ManualClock()
+    backend = MemoryBackend(clock)
+    queues: list[Queue[None]] = [Queue(name, backend, keep_succeeded=100) for name in "ab"]
+    seen: list[Counter[str]] = []
+    for queue in queues:
+
+        @queue.job(name="note")
+        def note(number: int) -> None:
+            seen.append(sum((Counter(states(each)) for each in queues), Counter()))
+
+        fill(queue, 3)
+        lose(queue, clock, times=2)
+    Worker(*queues, monitor=False).run(until_empty=True)
+    assert [each["running"] for each in seen] == [1] * 6
+
+
+def test_a_step_runs_a_lost_job_after_those_of_all_other_queues():
+    clock = ManualClock()
+    queues: list[Queue[None]] = [Queue(name, MemoryBackend(clock)) for name in "abc"]
+    ran: list[str] = []
+    for queue in queues:
+
+        @queue.job(name="note", context=True)
+        def note(context: Any, number: int) -> None:
+            ran.append(context.queue)
+
+    fill(queues[1], 2)
+    lose(queues[1], clock, times=2)
+    fill(queues[0], 1)
+    fill(queues[2], 1)
+    worker = Worker(*queues)
+    assert worker.step() == 3
+    assert (sorted(ran[:2]), ran[2:]) == (["a", "c"], ["b"])
+    assert worker.step() == 1
+    worker.stop()
+    assert states(queues[1]) == {}
 
 
 def test_a_lost_job_that_is_stuck_does_not_keep_the_rest_from_running():
