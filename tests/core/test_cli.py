@@ -372,6 +372,19 @@ def test_remove_by_state_asks_first(run: Run, shop: Any) -> None:
     assert (shop.mail.counts().failed, shop.mail.counts().broken) == (0, 1)
 
 
+def test_running_jobs_are_not_asked_about_as_if_they_could_be_removed(run: Run, shop: Any) -> None:
+    make_one_of_each(shop)
+    result = run("remove", "shop:mail", "--state", "running", "--yes")
+    assert (result.exit_code, "can't be removed" in result.stderr) == (2, True)
+
+
+def test_a_question_that_nobody_answers_says_how_to_go_on(run: Run, shop: Any) -> None:
+    shop.send.enqueue("a")
+    result = run("destroy", "shop:mail")
+    assert (result.exit_code, shop.mail.counts().ready) == (1, 1)
+    assert result.stderr.endswith("no answer: --yes goes on without asking\nnothing was changed\n")
+
+
 @pytest.mark.parametrize(("answer", "left"), [("n\n", 6), ("", 6), ("y\n", 0)])
 def test_destroy_asks_first(run: Run, shop: Any, answer: str, left: int) -> None:
     make_one_of_each(shop)
@@ -397,6 +410,26 @@ def test_a_store_that_is_away_is_exit_code_3_and_no_password_is_shown(run: Run) 
     result = run("status", "shop:troubled")
     assert (result.exit_code, "hunter2" in result.output) == (3, False)
     assert "redis://shop:***@db:6379" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("list", "shop:mail", "failed"), ("show", "shop:mail", "one")])
+def test_a_password_in_what_a_job_failed_with_is_not_shown(run: Run, shop: Any, command: tuple[str, ...]) -> None:
+    @shop.mail.job
+    def sync(to: str) -> None:
+        raise OSError("redis://shop:hunter2@db is away")
+
+    shop.mail.enqueue(sync.job("a"), id="one")
+    work_off(shop.mail)
+    shown = run(*command).output
+    assert ("redis://shop:***@db is away" in shown, "hunter2" in shown) == (True, False)
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("target", ["shop:mail", "mail"])
+def test_an_empty_url_is_not_taken_for_the_queues_own(run: Run, monkeypatch: Any, target: str) -> None:
+    monkeypatch.setenv("JOBCORE_URL", "memory://")
+    result = run("status", target, "--url", "")
+    assert (result.exit_code, "--url is empty" in result.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("shop")

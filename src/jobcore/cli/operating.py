@@ -43,6 +43,8 @@ def remove(
     json: options.Json = False,
 ) -> None:
     """Take jobs out of the store; running ones are refused."""
+    if State.RUNNING in (state or []):
+        raise InvalidArgument("running jobs can't be removed: wait for them, or stop their workers")
     with open_queue(queue, url) as found:
         if state:
             counts = found.counts()
@@ -74,7 +76,7 @@ class _Outcome:
 def _apply(queue: Queue[Any], verb: Verb, ids: Sequence[str] | None, states: Sequence[State]) -> _Outcome:
     """Apply a verb to the jobs that were named, or else to all in some states."""
     if bool(ids) == bool(states):
-        raise InvalidArgument("say which: ids, or else all those in some state")
+        raise InvalidArgument("say which: either their ids, or all those in some state (--state failed)")
     outcome = _Outcome()
     if ids:
         outcome.add(ids, verb(ids))
@@ -122,6 +124,14 @@ def _report(queue: Queue[Any], outcome: _Outcome, *, json: bool) -> None:
 
 def _ask(question: str, *, yes: bool) -> None:
     """Go on only if the user says so."""
-    if not yes and not typer.confirm(question, err=True):
+    if not yes and not _confirm(question):
         output.say("nothing was changed")
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _confirm(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # nobody is there to answer
+        output.say("\nno answer: --yes goes on without asking")
+        return False

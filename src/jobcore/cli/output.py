@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobcore.cli.secrets import without_passwords
+
 _PIPED_WIDTH: Final = 200
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -86,5 +88,10 @@ def _grid(**style: Any) -> Table:
 
 def _print(table: Table, rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))  # as Text: brackets in users' data are no markup
+        table.add_row(*(_cell(value) for value in row))
     console().print(table)
+
+
+def _cell(value: object) -> Text:
+    """As Text: brackets in users' data are no markup. What a job failed with may tell of a URL."""
+    return Text(without_passwords(str(value)))

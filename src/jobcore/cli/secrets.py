@@ -29,8 +29,10 @@ def given_url(text: str | None) -> str | None:
     """The URL that `--url` means: itself, or with `env:NAME` what that environment variable holds.
 
     Raises:
-        ConfigurationError: the variable is not set.
+        ConfigurationError: it is empty, as of a shell's variable that is not set, or the variable is not set.
     """
+    if text == "":
+        raise ConfigurationError("--url is empty: name a store, or leave --url out to use the queue's own backend")
     if text is None or not text.startswith(_FROM_ENVIRONMENT):
         return text
     name = text.removeprefix(_FROM_ENVIRONMENT)
