@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Final, TypeAlias, TypeVar
 
-from hypothesis import HealthCheck, seed, settings
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from jobcore.backend import REDRIVABLE, Keep, Outcome, Push
 from jobcore.conformance import draws
 from jobcore.conformance.client import NO_BOUND, new_call
+from jobcore.conformance.counterexample import Disagreement, told
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.faults import Loss
 from jobcore.conformance.harness import Harness
@@ -21,6 +25,9 @@ from jobcore.conformance.pair import Pair
 
 STEPS: Final = 40
 MANY: Final = 12
+
+SHORTENING: Final = 15.0
+"""Seconds that are spent on making a history that fails shorter."""
 
 F = TypeVar("F", bound=Callable[..., None])
 Record: TypeAlias = Callable[[str, object], None]
@@ -41,25 +48,49 @@ class Histories:
             record_property("examples", examples)
 
 
+class _ShortEnough(BaseException):
+    """No more time is spent on a shorter history. Hypothesis lets pass what is no Exception."""
+
+
 def _try_round(harness: Harness, number: int, examples: int) -> int:
     """Try some histories, drawn from the seed `number`, and return how many there were."""
+    pairs: deque[Pair] = deque(maxlen=1)
+    wrong: list[tuple[Pair, Disagreement]] = []
     machines = count()
 
-    def make() -> Machine:
-        next(machines)
-        return Machine(harness)
+    def note() -> None:
+        wrong.extend((pair, pair.wrong) for pair in pairs if pair.wrong)
 
-    run_state_machine_as_test(
-        seed(number)(make),  # type: ignore[arg-type]  # any maker of machines will do
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=STEPS,
-            deadline=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    def make() -> Machine:
+        note()
+        if wrong and time.monotonic() - wrong[0][1].at > SHORTENING:
+            raise _ShortEnough
+        next(machines)
+        machine = Machine(harness)
+        pairs.append(machine.pair)
+        return machine
+
+    try:
+        run_state_machine_as_test(seed(number)(make), settings=_settings(examples))  # type: ignore[arg-type]  # as Machine
+    except (Exception, _ShortEnough):  # when it is stopped, Hypothesis may complain of that
+        note()
+        if not wrong:
+            raise
+    if wrong:
+        pair, error = min(wrong, key=lambda one: len(one[0].history))
+        pytest.fail(told(error, pair.history, pair.tokens, harness.name), pytrace=False)
     return next(machines)
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=STEPS,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=[phase for phase in Phase if phase is not Phase.explain],  # the table tells more, and sooner
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def step(weight: int, **arguments: st.SearchStrategy[Any]) -> Callable[[F], F]:

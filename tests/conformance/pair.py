@@ -11,11 +11,22 @@ from msgspec.structs import replace
 
 from jobcore.backend import FINISHED, Answer, Backend, Claim, Entry, Hold, Outcome, Push, Retry, State, Uncertain
 from jobcore.conformance.client import Client
+from jobcore.conformance.counterexample import LOST, Disagreement, Step, shown
 from jobcore.conformance.faults import Loss, losing
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.model import Job, Model
 
 HOUR: Final = 3_600_000_000
+_LAWS: Final = {
+    "push": "Law5Idempotent",
+    "extend": "Law4Fenced",
+    "settle": "Law4Fenced",
+    "redrive": "Law11PerItem",
+    "remove": "Law11PerItem",
+    "destroy": "Closing",
+}
+"""The law that is broken if a verb answers otherwise than the model."""
+
 TIMES: Final = frozenset({"place", "pushed_at", "started_at", "lease_until", "lapsed_at", "finished_at"})
 
 
@@ -28,6 +39,8 @@ class Pair:
     Attributes:
         tokens: all that were ever given, in their order.
         calls: the arguments of all claims and reclaims, with the name of the method that repeats them.
+        history: all calls that were made, but for those that only look.
+        wrong: how store and model disagreed, if they did.
     """
 
     def __init__(self, harness: Harness, queue: str) -> None:
@@ -39,6 +52,8 @@ class Pair:
         self._paged = cycle(State)
         self.tokens: list[Hold] = []
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.history: list[Step] = []
+        self.wrong: Disagreement | None = None
 
     # -- calls
 
@@ -48,7 +63,7 @@ class Pair:
         modelled = getattr(self.model, verb)
         if self.lose(who, loss, verb, *arguments):
             modelled(*arguments)
-        assert self._ask(who, verb, arguments) == modelled(*arguments)
+        self._same(_LAWS[verb], self._ask(who, verb, arguments), modelled(*arguments))
 
     def claim(self, who: int, loss: Loss, *arguments: Any) -> Sequence[Claim]:
         """The same for a claim: the model says which jobs and in which order, the store tells the fences."""
@@ -56,10 +71,13 @@ class Pair:
         if self.lose(who, loss, "claim", *arguments):
             self.model.claim(*arguments)
         claimed = self._ask(who, "claim", arguments)
+        running = {job.push.id for job in self.model.listed(State.RUNNING)}
         jobs, next_due = self.model.claim(*arguments)
-        assert [claim.id for claim in claimed.claims] == [job.push.id for job in jobs]
+        ids = [claim.id for claim in claimed.claims]
+        again = {job.push.id for job in jobs}
+        self._same("Law3OneHolder" if running & {*ids} - again else "Law6Ordered", ids, [job.push.id for job in jobs])
         if self.harness.clock:
-            assert (claimed.now, claimed.next_due) == (self.model.now, next_due)
+            self._same("NextDue", [claimed.now, claimed.next_due], [self.model.now, next_due])
         return self._learn("claim", arguments, claimed.claims, jobs)
 
     def reclaim(self, who: int, loss: Loss, *arguments: Any) -> Sequence[Claim]:
@@ -70,17 +88,20 @@ class Pair:
         claims: Sequence[Claim] = self._ask(who, "reclaim", arguments)
         jobs = [job for claim in claims if (job := self.model.find(claim.id))]
         if held := self.model.held(call):
-            assert sorted(claim.id for claim in claims) == sorted(job.push.id for job in held)
+            self._same("Repeating", sorted(claim.id for claim in claims), sorted(job.push.id for job in held))
         else:
             lapsed = self.model.lapsed(of)
+            wrong = [claim.id for claim in claims if claim.id not in {job.push.id for job in lapsed}]
+            self._same("Law3OneHolder", wrong, [])
             assert len({claim.id for claim in claims}) == len(claims)
-            assert all(job in lapsed for job in jobs)
-            assert _ends(jobs) == _ends(lapsed[:limit])
+            self._same("Reclaiming", _ends(jobs), _ends(lapsed[:limit]))
             self.model.take_over(jobs, lease, holder, call)
         return self._learn("reclaim", arguments, claims, jobs)
 
     def lose(self, who: int, loss: Loss, verb: str, *arguments: Any) -> bool:
         """Make a call of which something is lost, if anything is to be. Returns whether it was carried out."""
+        if loss is Loss.ANSWER:
+            self.history.append(Step(who, verb, arguments, LOST))
         with suppress(Uncertain):
             losing(loss, self._clients[who].backend, verb, self.queue, *arguments)
         return loss is Loss.ANSWER
@@ -103,6 +124,7 @@ class Pair:
     def replace_client(self, who: int) -> None:
         """Go on with a new client of the store, and leave the old one as it is."""
         self._clients[who] = self._open(who)
+        self.history.append(Step(who, "open"))
 
     def close_client(self, who: int) -> None:
         """Close one in good order."""
@@ -110,6 +132,7 @@ class Pair:
 
     def reach(self, time: int) -> None:
         """Let the clock come to a time, if it lies ahead."""
+        self.history.append(Step(0, "advance", (max(0, time - self.model.now),)))
         self._clients[0].reach(time)
         self.model.now = max(self.model.now, time)
 
@@ -144,8 +167,12 @@ class Pair:
             if state is State.RUNNING:  # which of two that started together comes first is left open
                 assert _starts(listed) == sorted(_starts(listed)), "running jobs are listed by start"
                 listed, wanted = _by_id(listed), _by_id(wanted)
-            assert self._comparable(listed) == self._comparable(wanted), state
-        assert self._clients[1].counts(self.queue) == self.model.counts()
+            self._look(0, "peek", state, 1000)
+            self._same(_law_of(state, listed, wanted), self._comparable(listed), self._comparable(wanted))
+            self.history.pop()
+        self._look(1, "counts")
+        self._same("Looking", self._clients[1].counts(self.queue), self.model.counts())
+        self.history.pop()
         self._agree_on_each()
 
     def _agree_on_each(self) -> None:
@@ -153,7 +180,18 @@ class Pair:
         none, *found = self._clients[1].backend.get(self.queue, ["none", *[job.push.id for job in jobs]])
         assert none is None
         wanted = [self.model.entry(job) for job in jobs]
-        assert self._comparable([entry for entry in found if entry]) == self._comparable(wanted)
+        self._look(1, "get", [job.push.id for job in jobs])
+        self._same("Looking", self._comparable([entry for entry in found if entry]), self._comparable(wanted))
+        self.history.pop()
+
+    def _same(self, law: str, got: object, wanted: object) -> None:
+        if got != wanted:
+            self.wrong = Disagreement(law, got, wanted)
+            raise self.wrong
+
+    def _look(self, who: int, verb: str, *arguments: Any) -> None:
+        """Write down what is looked at; it belongs to the history only if something is seen that is wrong."""
+        self.history.append(Step(who, verb, arguments))
 
     def _comparable(self, values: Sequence[Entry | Claim]) -> list[Entry | Claim]:
         """The values without what is no business of the laws, or can't be known."""
@@ -166,15 +204,17 @@ class Pair:
         self, verb: str, arguments: tuple[Any, ...], claims: Sequence[Claim], jobs: list[Job]
     ) -> Sequence[Claim]:
         wanted = [self.model.learn(job, claim) for job, claim in zip(jobs, claims, strict=True)]
-        assert self._comparable(claims) == self._comparable(wanted)
         self.tokens += [claim.hold for claim in claims]
+        self._same("Claiming" if verb == "claim" else "Reclaiming", self._comparable(claims), self._comparable(wanted))
         self.calls.append((verb, arguments))
         return claims
 
     def _ask(self, who: int, verb: str, arguments: Sequence[Any]) -> Any:
+        self.history.append(Step(who, verb, tuple(arguments)))
         for _ in range(1000):
             answer = getattr(self._clients[who].backend, verb)(self.queue, *arguments)
             if verb != "extend" or Answer.BUSY not in answer:
+                self.history[-1].answer = shown(answer)
                 return answer
         raise AssertionError("extend says BUSY though nobody else is at work")
 
@@ -186,6 +226,17 @@ class Pair:
     def _pass_a_moment(self) -> None:
         if not self.harness.clock:
             self.model.now += 1
+
+
+def _law_of(state: State, listed: Sequence[Entry], wanted: Sequence[Entry]) -> str:
+    """The law that is broken if a listing is not as wanted."""
+    ids, right = [entry.id for entry in listed], [entry.id for entry in wanted]
+    if {*ids} != {*right}:
+        return "Law9Caps" if state in FINISHED - {State.BROKEN} else "Law1Kept"
+    if ids != right:
+        return "Listing"
+    same = all(one.payload == other.payload for one, other in zip(listed, wanted, strict=True))
+    return "Looking" if same else "Law8Bytes"
 
 
 def _finished(value: Entry | Claim) -> bool:
