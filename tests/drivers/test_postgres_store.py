@@ -22,6 +22,7 @@ from jobcore.backend import (
     ConfigurationError,
     Fail,
     Keep,
+    Outcome,
     Push,
     QueueClosed,
     Refused,
@@ -403,6 +404,45 @@ class TestClaims:
             return answers.count(Answer.DONE)
 
         assert sum(together(lambda: settle(holds), lambda: settle(holds[::-1]))) == 50
+
+
+class TestMemory:
+    """An id is remembered for a time; however its job left, what is remembered does not pile up after that."""
+
+    @pytest.mark.parametrize(("outcome", "keep"), [(Succeed(), Keep(succeeded=1)), (Fail(), Keep(failed=1))])
+    def test_ids_of_jobs_that_were_trimmed_are_forgotten(self, url: str, outcome: Outcome, keep: Keep) -> None:
+        def leave(backend: PostgresBackend) -> None:
+            (claim,) = take(backend)
+            backend.settle("q", [(claim.hold, outcome)], keep)
+
+        assert remembered_after(url, 10, leave) <= 1
+
+    def test_ids_of_jobs_that_were_removed_are_forgotten(self, url: str) -> None:
+        def leave(backend: PostgresBackend) -> None:
+            backend.remove("q", [entry.id for entry in backend.peek("q", State.READY, 9).entries])
+
+        assert remembered_after(url, 10, leave) <= 1
+
+    def test_ids_of_jobs_that_a_cap_of_none_took_along_are_forgotten(self, url: str) -> None:
+        def leave(backend: PostgresBackend) -> None:
+            *kept, last = [(claim.hold, Succeed()) for claim in take(backend, 9)]
+            backend.settle("q", kept, Keep(succeeded=9))
+            backend.settle("q", [last], Keep(succeeded=0))
+
+        assert remembered_after(url, 10, leave, jobs=9) <= 9
+
+
+def remembered_after(url: str, rounds: int, leave: Callable[[PostgresBackend], object], jobs: int = 1) -> int:
+    """How many rows remember ids, after so many rounds, each after the time of the ids that left in the one before."""
+    clock = ManualClock()
+    backend = connect(url, clock=clock)
+    for n in range(rounds):
+        backend.push("q", [Push(f"{n}-{job}", b"", remember=1) for job in range(jobs)])
+        leave(backend)
+        clock.advance(2)
+    ((rows,),) = sql(backend, "SELECT count(*) FROM {s}.jobs WHERE state = 'remembered'")
+    backend.close()
+    return int(rows)
 
 
 def blocks(backend: PostgresBackend, marks: Marks) -> int:

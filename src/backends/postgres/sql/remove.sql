@@ -20,5 +20,13 @@ WITH clock AS MATERIALIZED (
     SELECT %(queue)s, id, 'remembered', 0, clock.now + remember * 1000000, 0, clock.now, ''
     FROM clock, gone
     WHERE remember > 0
+), forgotten AS (
+    -- As in settle.
+    DELETE FROM {schema}.jobs AS job USING (
+        SELECT queue, id FROM {schema}.jobs
+        WHERE queue = %(queue)s AND state = 'remembered' AND place <= (SELECT now FROM clock)
+        ORDER BY place LIMIT (SELECT 2 * count(*) FROM gone WHERE remember > 0) FOR UPDATE SKIP LOCKED
+    ) AS expired
+    WHERE job.queue = expired.queue AND job.id = expired.id
 )
 SELECT id, fits, false FROM found

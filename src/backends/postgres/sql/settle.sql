@@ -46,19 +46,19 @@ WITH clock AS MATERIALIZED (
     WHERE queue = %(queue)s AND state IN ('failed', 'timed_out')
         AND EXISTS (SELECT FROM gone WHERE move IN ('failed', 'timed_out'))
     RETURNING id, remember
+), leaving AS (
+    SELECT id, remember FROM gone UNION ALL TABLE older_succeeded UNION ALL TABLE older_failed
 ), remembered AS (
     INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, pushed_at, payload)
     SELECT %(queue)s, id, 'remembered', 0, clock.now + remember * 1000000, 0, clock.now, ''
-    FROM clock, (
-        SELECT id, remember FROM gone UNION ALL TABLE older_succeeded UNION ALL TABLE older_failed
-    ) AS leaving
+    FROM clock, leaving
     WHERE remember > 0
 ), forgotten AS (
     -- Whoever adds to what is remembered takes away twice as many that have expired.
     DELETE FROM {schema}.jobs AS job USING (
         SELECT queue, id FROM {schema}.jobs
         WHERE queue = %(queue)s AND state = 'remembered' AND place <= (SELECT now FROM clock)
-        ORDER BY place LIMIT (SELECT 2 * count(*) FROM gone WHERE remember > 0) FOR UPDATE SKIP LOCKED
+        ORDER BY place LIMIT (SELECT 2 * count(*) FROM leaving WHERE remember > 0) FOR UPDATE SKIP LOCKED
     ) AS expired
     WHERE job.queue = expired.queue AND job.id = expired.id
 ), journal AS (

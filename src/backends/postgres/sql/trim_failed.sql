@@ -22,6 +22,14 @@ WITH clock AS MATERIALIZED (
         ORDER BY settled DESC OFFSET %(cap)s LIMIT 1
     )
     RETURNING id, remember
+), forgotten AS (
+    -- As in settle.
+    DELETE FROM {schema}.jobs AS job USING (
+        SELECT queue, id FROM {schema}.jobs
+        WHERE queue = %(queue)s AND state = 'remembered' AND place <= (SELECT now FROM clock)
+        ORDER BY place LIMIT (SELECT 2 * count(*) FROM gone WHERE remember > 0) FOR UPDATE SKIP LOCKED
+    ) AS expired
+    WHERE job.queue = expired.queue AND job.id = expired.id
 )
 INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, pushed_at, payload)
 SELECT %(queue)s, id, 'remembered', 0, clock.now + remember * 1000000, 0, clock.now, ''
