@@ -38,9 +38,10 @@ build/tree: src src/jobcore
 	@ln -s $(CURDIR)/src/jobcore/* $(CURDIR)/src/backends $@/jobcore/
 	@ln -s $(CURDIR)/tests/conformance $@/jobcore/conformance
 
-types: $(VENV)/.dev build/tree  ## Check types
+types: $(VENV)/.dev build/tree  ## Check types: ours, and what users see of them in two checkers
 	$(BIN)/mypy -p jobcore
 	$(BIN)/mypy tests/servers examples benchmarks
+	$(BIN)/python -m pytest -m slow tests/typing
 
 contracts: $(VENV)/.dev build/tree  ## Check who imports whom
 	PYTHONPATH=build/tree $(BIN)/lint-imports
