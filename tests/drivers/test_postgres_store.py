@@ -175,6 +175,27 @@ class TestConnections:
         assert backend.extend("q", [claim.hold], LEASE) == [Answer.HELD]
         backend.close()
 
+    @pytest.mark.parametrize("prepare", ["on", "off"])
+    def test_a_client_that_freezes_while_it_settles_holds_up_others_for_its_timeout(
+        self, url: str, prepare: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        frozen, other = connect(f"{url}&timeout=0.5&prepare={prepare}"), connect(url)
+        other.push("q", [Push("a", b""), Push("b", b"")])
+        first, second = take(other, 2)
+        frozen._database.connections._watchdog.stop()  # that stands still too
+        send = frozen._database._send
+
+        def freeze(connection: Any, stem: str, given: Any) -> Any:
+            if stem == "settle":  # the queue's lock is held
+                assert other.settle("q", [(second.hold, Fail())], Keep()) == [Answer.DONE]
+            return send(connection, stem, given)
+
+        monkeypatch.setattr(frozen._database, "_send", freeze)
+        with pytest.raises(Uncertain):
+            frozen.settle("q", [(first.hold, Fail())], Keep())
+        frozen.close()
+        other.close()
+
     def test_a_server_that_says_nothing_is_left(self, url: str) -> None:
         backend = connect(f"{url}&timeout=0.3")
         backend.counts("q")

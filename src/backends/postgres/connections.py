@@ -27,9 +27,11 @@ _REPEATS: Final = 10
 
 _CONFLICTS: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 
+# A client that freezes within a transaction must not keep the queue's lock: nobody could settle any more.
 # A plan that is kept must not be one that was made for an empty table, nor one that changes with its size.
 _SETTINGS: Final = """
 SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
+    set_config('idle_in_transaction_session_timeout', %(timeout)s, %(local)s),
     set_config('plan_cache_mode', 'force_generic_plan', %(local)s),
     set_config('enable_seqscan', 'off', %(local)s),
     set_config('enable_bitmapscan', 'off', %(local)s),
