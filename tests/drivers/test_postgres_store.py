@@ -163,11 +163,11 @@ class TestConnections:
         assert backend.settle("q", [(claim.hold, Succeed())], Keep()) == [Answer.DONE]
         backend.close()
 
-    def test_a_statement_that_takes_too_long_is_refused(self, url: str) -> None:
+    def test_a_statement_that_takes_too_long_is_refused(self, url: str, postgres_url: str) -> None:
         backend = connect(f"{url}&timeout=0.3")
         backend.push("q", [Push("a", b"")])
         (claim,) = take(backend)
-        with backend._database.connections.open() as holder, holder.transaction():
+        with psycopg.connect(postgres_url) as holder:
             holder.execute(f"SELECT FROM {backend._database.statements.schema}.jobs FOR UPDATE")
             with pytest.raises(Refused, match="statement timeout"):
                 backend.settle("q", [(claim.hold, Succeed())], Keep())
