@@ -372,6 +372,16 @@ def test_remove_by_state_asks_first(run: Run, shop: Any) -> None:
     assert (shop.mail.counts().failed, shop.mail.counts().broken) == (0, 1)
 
 
+def test_a_narrow_table_folds_texts_and_keeps_ids_whole(shop: Any) -> None:
+    id = shop.mail.enqueue(shop.send.job("somebody-with-a-long-name@example.org", copies=0))
+    work_off(shop.mail)
+    narrow = CliRunner(env={"COLUMNS": "40"}).invoke(app, ["list", "shop:mail", "failed"])
+    lines = narrow.stdout.splitlines()
+    assert lines[0].split() == ["id", "job", "args", "priority", "attempt", "lost", "finished", "reason"]
+    assert lines[1].startswith(f"{id}  send  ")
+    assert len(lines) > 2
+
+
 def test_running_jobs_are_not_asked_about_as_if_they_could_be_removed(run: Run, shop: Any) -> None:
     make_one_of_each(shop)
     result = run("remove", "shop:mail", "--state", "running", "--yes")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,13 @@ from rich.text import Text
 from jobcore.cli.secrets import without_passwords
 
 _PIPED_WIDTH: Final = 200
+_GAP: Final = 2
+_FOLDED: Final = {"args", "reason", "due", "started", "lease ends", "finished"}
+"""Columns that take several lines where there is little room; ids, names and numbers stay whole, to be copied."""
+
+_FOLDED_WIDTH: Final = 20
+"""The least that such a column is given: a date and a time."""
+
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -33,12 +41,15 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under their columns."""
-    table = _grid(header_style="bold")
+    """Print rows under their columns; wider than a terminal that is too narrow, which wraps the lines then."""
+    table, width = _grid(header_style="bold"), 0
     for number, column in enumerate(columns):
-        counts = bool(rows) and isinstance(rows[0][number], int)
-        table.add_column(column, overflow="fold", justify="right" if counts else "left")
-    _print(table, rows)
+        cells = [row[number] for row in rows]
+        counts = bool(cells) and isinstance(cells[0], int)
+        folded = column in _FOLDED
+        table.add_column(column, overflow="fold", no_wrap=not folded, justify="right" if counts else "left")
+        width += _GAP + (_FOLDED_WIDTH if folded else max(cell_len(str(cell)) for cell in (column, *cells)))
+    _print(table, rows, width)
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
@@ -83,13 +94,15 @@ def _moment(time: int) -> datetime:
 
 
 def _grid(**style: Any) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), **style)
+    return Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), **style)
 
 
-def _print(table: Table, rows: Iterable[Sequence[object]]) -> None:
+def _print(table: Table, rows: Iterable[Sequence[object]], width: int = 0) -> None:
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    console().print(table)
+    screen = console()
+    screen.width = max(screen.width, width)
+    screen.print(table)
 
 
 def _cell(value: object) -> Text:

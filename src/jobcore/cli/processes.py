@@ -92,7 +92,7 @@ class Salvage:
                 tries += 1
                 _log.warning("the jobs of %s can't be brought back yet: %s", holder, error)
             else:
-                _log.log(logging.WARNING if recovered else logging.DEBUG, "%s held %d jobs", holder, recovered)
+                _log.log(logging.WARNING if recovered else logging.DEBUG, "%s held jobs: %d", holder, recovered)
                 return
 
 
