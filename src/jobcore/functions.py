@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, final
 
@@ -55,7 +55,9 @@ class FunctionJob(Generic[P, R]):
         try:
             return self._calls(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.__name__}: {error}") from None
+            raise TypeError(
+                f"{self.__name__}: {error}{_hint(kwargs.keys() - {*self._calls.__struct_fields__})}"
+            ) from None
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the call; returns its id and raises as `Queue.enqueue`."""
@@ -92,6 +94,12 @@ def calls_of(function: Callable[..., Any], *, context: bool = False) -> tuple[ty
     calls = _struct(function, by_name, calls, kw_only=True)
     names = tuple(parameter.name for parameter in by_name)
     return calls, run_of_function(function, len(by_place), names, context=context)
+
+
+def _hint(unknown: Collection[str]) -> str:
+    """What to write instead, where options of `Queue.enqueue` are given as if they were the function's."""
+    options = [name for name in ("delay", "run_at", "priority", "id", "connection") if name in unknown]
+    return f"; write queue.enqueue(f.job(…), {options[0]}=…)" if options else ""
 
 
 def _parameters(name: str, function: Callable[..., Any]) -> list[inspect.Parameter]:

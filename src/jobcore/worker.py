@@ -283,6 +283,9 @@ class Worker:
 def _check(queues: Sequence[Queue[Any]], concurrency: int, limits: Mapping[str, int]) -> None:
     if not queues:
         raise InvalidArgument("a worker needs at least one queue")
+    for queue in queues:
+        if not isinstance(queue, Queue):
+            raise InvalidArgument(f"a worker takes queues, such as Queue('mail'), not {queue!r}")
     names = [queue.name for queue in queues]
     if len(set(names)) < len(names):
         raise InvalidArgument(f"a worker takes each queue once, not {', '.join(names)}")

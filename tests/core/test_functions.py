@@ -105,6 +105,12 @@ def test_wrong_arguments_are_a_type_error_that_names_the_function() -> None:
             make()
 
 
+def test_an_option_among_the_arguments_is_told_where_it_goes() -> None:
+    wrong: Any = resize
+    with pytest.raises(TypeError, match=r"'delay'; write queue\.enqueue\(f\.job\(…\), delay=…\)"):
+        wrong.enqueue("a", delay=3)
+
+
 def test_arguments_of_a_wrong_type_are_refused_by_name() -> None:
     wrong: Any = resize
     with pytest.raises(InvalidArgument, match="width"):

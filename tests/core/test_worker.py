@@ -105,6 +105,11 @@ def test_step_never_waits_for_jobs_that_are_not_due():
     assert ran == []
 
 
+def test_a_queues_name_is_no_queue():
+    with pytest.raises(InvalidArgument, match="not 'mail'"):
+        Worker("mail")  # type: ignore[arg-type]  # the mistake that is tried
+
+
 def test_step_runs_lost_jobs_too():
     clock = ManualClock()
     queue, ran = noting(MemoryBackend(clock))
