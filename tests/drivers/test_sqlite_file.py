@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ from jobcore.backend import (
     Unavailable,
     Uncertain,
 )
-from jobcore.backends.sqlite import SqliteBackend, connect
+from jobcore.backends.sqlite import SqliteBackend, connect, writer
 from jobcore.testing import ManualClock
 
 PATIENCE = 30.0
@@ -107,6 +108,36 @@ class TestGroupCommits:
             with pytest.raises(ZeroDivisionError):
                 failing.result(PATIENCE)
         assert backend.counts("q").ready == 3
+
+    def test_changes_that_are_made_one_by_one_have_one_timeout_together(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backend = SqliteBackend(path, timeout=1000.0)
+        backend.push("q", [Push("first", b"")])
+        left: list[float] = []
+
+        def wait_in_vain(_step: object, timeout: float) -> None:
+            left.append(timeout)
+            now.append(now[-1] + 400)
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+
+        def fail(_db: sqlite3.Connection) -> None:
+            raise ZeroDivisionError
+
+        now = [0.0]
+        monkeypatch.setattr(writer, "patiently", wait_in_vain)
+        monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: now[-1]))
+        with ThreadPoolExecutor(3) as pool:
+            with write_lock(path):
+                answers = [pool.submit(backend._file.write, fail) for _ in range(3)]
+                until(lambda: len(backend._file._writer._waiting) == 3)
+            for answer in answers:
+                with pytest.raises(Unavailable):
+                    answer.result(PATIENCE)
+        assert left == [1000, 600, 200]
+        backend.close()
 
     def test_closing_finishes_what_waits(self, backend: SqliteBackend, path: Path) -> None:
         backend.push("q", [Push("first", b"")])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -154,9 +155,10 @@ class Writer:
             call.answer.set_result(result)
 
     def _one_by_one(self, db: sqlite3.Connection, calls: Sequence[_Call]) -> None:
+        deadline = time.monotonic() + self._timeout  # for all of them: the last one's caller waits as long as they do
         for call in calls:
             try:
-                patiently(lambda: db.execute("BEGIN IMMEDIATE"), self._timeout)
+                patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline - time.monotonic())
             except sqlite3.Error as error:
                 self._fail([call], error)
             else:
