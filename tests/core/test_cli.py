@@ -372,6 +372,13 @@ def test_remove_by_state_asks_first(run: Run, shop: Any) -> None:
     assert (shop.mail.counts().failed, shop.mail.counts().broken) == (0, 1)
 
 
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("fields", ["{'to': 1}", '{"to": "a"', "to=a", "", "\udcff"])
+def test_fields_that_are_no_json_are_said_to_be_none(run: Run, fields: str) -> None:
+    result = run("enqueue", "shop:mail", "send", fields)
+    assert (result.exit_code, "the fields are no JSON" in result.stderr) == (2, True)
+
+
 def test_a_narrow_table_folds_texts_and_keeps_ids_whole(shop: Any) -> None:
     id = shop.mail.enqueue(shop.send.job("somebody-with-a-long-name@example.org", copies=0))
     work_off(shop.mail)

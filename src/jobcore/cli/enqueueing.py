@@ -44,6 +44,9 @@ def enqueue(
 
 def _decoded(type: JobType, args: str) -> Any:
     try:
+        msgspec.json.decode(args)  # first, so that what is no JSON at all is said to be none
         return type.decode(args.encode())
     except Undecodable as error:
         raise InvalidArgument(error.reason) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{type.name}: the fields are no JSON, as '{{\"to\": 3}}' is: {error}") from None
