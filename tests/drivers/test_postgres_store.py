@@ -285,6 +285,28 @@ class TestConnections:
             assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
         engine.dispose()
 
+    @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+    def test_a_database_in_another_encoding_takes_what_it_can_hold(self, postgres_url: str, encoding: str) -> None:
+        name = f"in_{encoding}_{os.getpid()}".lower()
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(
+                f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+            )
+            try:
+                self._check_encoding(connect(f"{postgres_url.rpartition('/')[0]}/{name}"), refuses=encoding == "LATIN1")
+            finally:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _check_encoding(self, backend: PostgresBackend, *, refuses: bool) -> None:
+        assert backend.push("q", [Push("\u00e9", b"")])[0].created
+        assert [claim.id for claim in take(backend)] == ["\u00e9"]
+        if refuses:
+            with pytest.raises(Refused, match="no equivalent"):
+                backend.push("q", [Push("\u20ac", b"")])
+        else:
+            assert backend.push("q", [Push("\u20ac", b"")])[0].created
+        backend.close()
+
     def test_another_driver_is_refused(self) -> None:
         with pytest.raises(ConfigurationError, match="psycopg"):
             PostgresBackend(create_engine("sqlite://"))

@@ -61,5 +61,9 @@ def connect(url: str, *, clock: Clock | None = None) -> PostgresBackend:
             "@ : / ? % of a name or password as %40 %3A %2F %3F %25"
         ) from None
     timeout = own.get("timeout", 10.0)
-    passed = {"connect_timeout": str(max(1, round(timeout))), "application_name": "jobcore"} | passed
-    return PostgresBackend(create_engine(target, connect_args=passed), clock=clock, **own)
+    defaults = {
+        "connect_timeout": str(max(1, round(timeout))),
+        "application_name": "jobcore",
+        "client_encoding": "utf8",  # whatever the database's: what that can't hold is then the server's to refuse
+    }
+    return PostgresBackend(create_engine(target, connect_args=defaults | passed), clock=clock, **own)
