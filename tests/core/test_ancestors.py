@@ -378,3 +378,13 @@ def test_ihp_a_stop_is_graceful_and_a_second_one_cancels():
         assert not thread.is_alive()
     assert states(queue) == {"ready": 1}
     assert told.kinds() == [Kind.STARTED, Kind.RETURNED]
+
+
+def test_ihp_statuses_are_mapped_to_and_from_text():
+    assert [State(text) for text in ("running", "failed", "timed_out", "succeeded")] == [
+        State.RUNNING,
+        State.FAILED,
+        State.TIMED_OUT,
+        State.SUCCEEDED,
+    ]
+    assert all(State(str(state)) is state for state in State)
