@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from core.loops import Told, eventually, running, states
 
-from jobcore.backend import Push
+from jobcore.backend import Push, State
 from jobcore.backends.memory import MemoryBackend
 from jobcore.debug import debugger
 from jobcore.events import Kind
