@@ -266,10 +266,11 @@ class Jobs:
         return _decode(stored) if stored else None
 
     def held(self, call: bytes) -> list[Claim]:
-        """What a call holds, in the order in which a claim gave it."""
+        """What a call holds, in the order in which it was given: what a reclaim gave, by the end of the lease lost."""
         jobs = [self._load(id) for id, _ in self._scan(self._key(b"c", call))]
         jobs.sort(key=lambda job: (-job.priority, job.place, job.turn))
-        return [job.claim(job.lease) for job in jobs if job.lease]
+        claims = [job.claim(job.lease) for job in jobs if job.lease]
+        return sorted(claims, key=lambda claim: claim.lapsed_at or 0)
 
     def listed(self, state: State, after: bytes = b"") -> Iterator[tuple[bytes, Job]]:
         """The jobs of a state, each with its place on the shelf, from behind the place `after` on."""

@@ -154,6 +154,16 @@ class Repeating:
 class Reclaiming:
     """A reclaim takes over running jobs whose lease has run out, the longest ago first, or a dead holder's."""
 
+    def test_a_repeat_is_in_the_order_of_the_first_answer(self, one: Client) -> None:
+        one.push("pushed first")
+        one.claim(lease=2)
+        one.push("lost first")
+        one.claim(lease=1)
+        one.elapse(2)
+        call = new_call()
+        assert [claim.id for claim in one.reclaim(call=call)] == ["lost first", "pushed first"]
+        assert [claim.id for claim in one.reclaim(call=call)] == ["lost first", "pushed first"]
+
     def test_a_lease_is_over_when_its_end_has_come(self, one: Client, two: Client) -> None:
         claim = one.take("a")
         one.reach_before(claim.lease_until)

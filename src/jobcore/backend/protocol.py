@@ -37,7 +37,8 @@ class Backend(Protocol):
     ) -> list[Claim]:
         """Take over up to `limit` running jobs whose lease has run out, the longest ago first (2, 3).
 
-        `of`: those of that holder in its place, whose process is known dead, lease or no lease. Repeats as `claim`.
+        `of`: those of that holder in its place, whose process is known dead, lease or no lease. Repeats as `claim`,
+        in the same order.
         """
         ...
 
