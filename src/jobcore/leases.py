@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
+from jobcore import clocks
 from jobcore.backend import Answer, Backend, BackendError, QueueClosed
 from jobcore.events import Event, Kind
 from jobcore.loops import every
@@ -44,7 +44,7 @@ class Keeper:
 
     def step(self) -> None:
         """Extend what is due, in one call for each queue (of up to 1,000)."""
-        now = perf_counter()
+        now = clocks.steady()
         for lane in self._mover.lanes:
             tasks = [task for task in list(lane.held) if not (task.abandoned or task.lost)]
             due = [task for task in tasks if task.until - now <= self._lease * 2 / 3]
@@ -52,7 +52,7 @@ class Keeper:
                 self._extend(lane, due[start : start + _BATCH])
 
     def _extend(self, lane: Lane, tasks: list[Task]) -> None:
-        sent = perf_counter()
+        sent = clocks.steady()
         try:
             holds = [task.claim.hold for task in tasks]
             answers = self._backend.extend(lane.name, holds, round(self._lease * 1_000_000))
@@ -73,7 +73,7 @@ class Keeper:
         for task in lost:
             task.lost = True
         events = [
-            Event(Kind.LOST, lane.name, task.claim.id, task.type.name, time(), task.claim.attempt, task.claim.lost)
-            for task in lost
+            Event(Kind.LOST, lane.name, claim.id, task.type.name, clocks.wall(), claim.attempt, claim.lost)
+            for task, claim in ((task, task.claim) for task in lost)
         ]
         self._mover.tell(events)

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from math import ceil, inf
-from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from jobcore import clocks
 from jobcore.backend import Backend, QueueClosed, Refused, Unavailable, Wakes
 from jobcore.codec import Undecodable
 from jobcore.outage import Outage
@@ -156,7 +156,7 @@ class Mover:
         """One round: give back, settle, claim, rest. A store that is away is waited for."""
         self.lanes = [*self.lanes[1:], self.lanes[0]]  # another queue comes first each time
         self._give_back()
-        if perf_counter() >= self._outage.retry_at:
+        if clocks.steady() >= self._outage.retry_at:
             self._work()
         self.tell()
         self._rest()
@@ -195,7 +195,7 @@ class Mover:
 
     def claim(self) -> None:
         """Claim from each queue that may have jobs: its share of what hands can start soon."""
-        now = perf_counter()
+        now = clocks.steady()
         due = [lane for lane in self.lanes if lane.call or lane.is_due(now)]
         for index, lane in enumerate(due):
             room = self._room_of(lane, len(due) - index)
@@ -207,7 +207,7 @@ class Mover:
 
         A claim that no answer came to is repeated, not made anew: what it took is held, and nobody else sees it.
         """
-        sent = perf_counter()
+        sent = clocks.steady()
         lane.woken = lane.quiet = False
         lane.call = lane.call or os.urandom(16)
         try:
@@ -268,7 +268,7 @@ class Mover:
 
     def _give_back(self) -> None:
         """Return what waits for a hand in vain: behind long jobs, or as the worker stops, or before a lonely job."""
-        shift, now = self.shift, perf_counter()
+        shift, now = self.shift, clocks.steady()
         all_of_it = shift.stopping or shift.lonely
         if shift.leaving:
             shift.hands.cancel()
@@ -304,7 +304,7 @@ class Mover:
 
     def _rest(self) -> None:
         """Sleep until there is something to do; as long as it takes, or a moment if more is expected soon."""
-        shift, now = self.shift, perf_counter()
+        shift, now = self.shift, clocks.steady()
         glance = GLANCE_SECONDS if shift.stopping or shift.lonely or shift.until_empty else inf
         if self._outage.retry_at > now:
             self._sleep(min(self._outage.retry_at - now, glance), inf)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
-from time import perf_counter, time
 from typing import Final
 
+from jobcore import clocks
 from jobcore.backend import BackendError
 from jobcore.events import Event, Kind, Teller
 
@@ -39,7 +39,7 @@ class Outage:
         """A call failed."""
         wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self._failures, 10))
         self._failures += 1
-        self.retry_at = perf_counter() + wait * random.uniform(0.5, 1)  # noqa: S311 -- spreads retries, hides nothing
+        self.retry_at = clocks.steady() + wait * random.uniform(0.5, 1)  # noqa: S311 -- spreads retries, hides nothing
         if not isinstance(error, BackendError):
             _log.error("an unforeseen error of the backend", exc_info=error)
         self._tell(Kind.AWAY, f"{type(error).__name__}: {error}")
@@ -51,4 +51,4 @@ class Outage:
             self._tell(Kind.BACK)
 
     def _tell(self, kind: Kind, reason: str = "") -> None:
-        self._teller().tell([Event(kind, queue, at=time(), reason=reason) for queue in self._queues])
+        self._teller().tell([Event(kind, queue, at=clocks.wall(), reason=reason) for queue in self._queues])

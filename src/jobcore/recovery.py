@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import random
-from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
 
+from jobcore import clocks
 from jobcore.backend import Answer, BackendError, Claim, Fail, Hold, Outcome, QueueClosed, Return, State
 from jobcore.codec import Undecodable
 from jobcore.events import Event, Kind, Teller
@@ -119,12 +119,12 @@ class Recovery:
 
     def _heal(self) -> int:
         """Redrive broken jobs that can be decoded now; a payload is tried once in this process's life."""
-        if not self._heals or monotonic() < self._heal_at:
+        if not self._heals or clocks.steady() < self._heal_at:
             return 0
         backend = self._binding.backend
         page = backend.peek(self._name, State.BROKEN, HEAL_JOBS, self._after)
         self._after = page.next
-        self._heal_at = monotonic() + HEAL_SECONDS * random.uniform(1, 1.1)  # noqa: S311 -- spreads load
+        self._heal_at = clocks.steady() + HEAL_SECONDS * random.uniform(1, 1.1)  # noqa: S311 -- spreads load
         fresh = [entry for entry in page.entries if (entry.id, hash(entry.payload)) not in self._tried]
         sound = [entry.id for entry in fresh if self._decodes(entry.payload)]
         answers = backend.redrive(self._name, sound) if sound else []
@@ -145,7 +145,7 @@ class Recovery:
     # -- telling
 
     def _tell(self, kind: Kind, id: str | None = None, *, reason: str = "") -> None:
-        self.teller.tell([Event(kind, self._name, id, at=time(), reason=reason)])
+        self.teller.tell([Event(kind, self._name, id, at=clocks.wall(), reason=reason)])
 
     def _tell_decided(self, claims: list[Claim], decided: list[tuple[Hold, Outcome]], answers: list[Answer]) -> None:
         told = zip(claims, decided, answers, strict=True)
@@ -159,4 +159,4 @@ class Recovery:
             name = self._registry.open(claim.payload)[0].name
         except Undecodable:
             name = None
-        return Event(kind, self._name, claim.id, name, time(), claim.attempt, claim.lost, reason=reason)
+        return Event(kind, self._name, claim.id, name, clocks.wall(), claim.attempt, claim.lost, reason=reason)

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import dropwhile
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from jobcore import backend as store
+from jobcore import clocks
 from jobcore.backend import Claim, Fail, Outcome, Return, State, Succeed
 from jobcore.codec import Undecodable
 from jobcore.job import (
@@ -127,7 +127,7 @@ NOTHING: Final = msgspec.Raw(b"")
 
 
 class Task:
-    """One claimed job on its way through a worker. Times are seconds of `time.perf_counter`.
+    """One claimed job on its way through a worker. Times are seconds of `clocks.steady`.
 
     Args:
         setting: what it has in common with others of its queue.
@@ -148,7 +148,7 @@ class Task:
         self.type = type
         self.args = args
         self.until = until
-        self.claimed = perf_counter()
+        self.claimed = clocks.steady()
         self.began = 0.0
         self.ended = 0.0
         self.outcome: Outcome | None = None
@@ -193,7 +193,7 @@ def call(task: Task) -> Any:
     Returns:
         What it returned, perhaps an awaitable, or `Raised`, or an outcome if there was nothing to run.
     """
-    task.began = perf_counter()
+    task.began = clocks.steady()
     if task.lost or task.began >= task.until:  # its lease is over: who has it now, or next, will run it
         task.cancelled = True
         return Return()
@@ -214,7 +214,7 @@ def call(task: Task) -> Any:
 async def finish(task: Task, answer: Awaitable[Any]) -> Any:
     """Await what a job returned, for as long as its timeout allows; returns as `call` does."""
     timeout = task.type.policy.timeout
-    left = None if timeout is None else max(0.0, task.began + seconds(timeout) - perf_counter())
+    left = None if timeout is None else max(0.0, task.began + seconds(timeout) - clocks.steady())
     limit = asyncio.timeout(left)
     result: Any
     try:
@@ -228,7 +228,7 @@ async def finish(task: Task, answer: Awaitable[Any]) -> Any:
 
 def conclude(task: Task, ended: Any) -> None:
     """Give a task its outcome: what follows from how its run ended. Raises nothing."""
-    task.ended = perf_counter()
+    task.ended = clocks.steady()
     try:
         task.outcome = _outcome(task, ended)
     except BaseException as error:  # noqa: BLE001 -- of a result that has no sense, or whose methods fail

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from math import exp, inf
-from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
+from jobcore import clocks
 from jobcore.backend import Answer, Backend, Fail, Hold, Outcome, Refused, Retry, Return, State, Unavailable
 from jobcore.events import Event, Kind
 
@@ -44,7 +44,7 @@ class Settler:
         self._refused: list[Task] = []  # tried again apart, and few at a time: perhaps one job alone is refused
         self._refusals = outage.beside()
         self._few = SETTLE_JOBS
-        self._paced_at = perf_counter()
+        self._paced_at = clocks.steady()
 
     def __len__(self) -> int:
         """How many tasks have their outcome and are not settled."""
@@ -52,17 +52,17 @@ class Settler:
 
     @property
     def retry_at(self) -> float:
-        """When to try again what was refused, by `perf_counter`."""
+        """When to try again what was refused, by `clocks.steady`."""
         return self._refusals.retry_at if self._refused else inf
 
     def is_due(self, *, alone: bool) -> bool:
         """Whether enough has finished, or has waited long enough; `alone`: nothing else can finish soon."""
-        if self._unsettled or perf_counter() >= self.retry_at:
+        if self._unsettled or clocks.steady() >= self.retry_at:
             return True
         if not self.finished:
             return False
         ripe = alone or self._shift.stopping or len(self.finished) >= SETTLE_JOBS
-        return ripe or perf_counter() - self.finished[0].ended >= SETTLE_SECONDS
+        return ripe or clocks.steady() - self.finished[0].ended >= SETTLE_SECONDS
 
     def settle(self, lanes: Iterable[Lane]) -> None:
         """Settle up to `SETTLE_JOBS`, and some of what was refused before, if it is time for that.
@@ -76,7 +76,7 @@ class Settler:
             self._unsettled.append(self.finished.popleft())
         self._measure(len(self._unsettled) - before)
         refusal = self._settle_each(lanes, self._unsettled)
-        if perf_counter() >= self.retry_at:
+        if clocks.steady() >= self.retry_at:
             again = self._settle_each(lanes, self._refused[: self._few])
             if again is None:
                 self._few *= 2
@@ -127,12 +127,12 @@ class Settler:
 
     def _tell(self, lane: Lane, batch: list[Task], answers: list[Answer]) -> None:
         if self._shift.teller:
-            at = time()
+            at = clocks.wall()
             told = (settled_event(lane.name, task, answer, at) for task, answer in zip(batch, answers, strict=True))
             self._shift.teller.tell([event for event in told if event is not None])
 
     def _measure(self, number: int) -> None:
-        now = perf_counter()
+        now = clocks.steady()
         passed = max(now - self._paced_at, 1e-6)
         self.pace += (number / passed - self.pace) * (1 - exp(-passed / _PACE_SECONDS))
         self._paced_at = now
@@ -141,7 +141,7 @@ class Settler:
 def give_back(task: Task) -> None:
     """Have a task that has not begun returned to its queue."""
     task.outcome = Return()
-    task.began = task.ended = perf_counter()
+    task.began = task.ended = clocks.steady()
     task.setting.finished(task)
 
 
@@ -176,5 +176,5 @@ def settled_event(queue: str, task: Task, answer: Answer, at: float) -> Event | 
 def started_event(task: Task) -> Event:
     """The event that a task has begun."""
     claim, queue, name = task.claim, task.setting.name, task.type.name
-    at = time() - (perf_counter() - task.began)
+    at = clocks.wall() - (clocks.steady() - task.began)
     return Event(Kind.STARTED, queue, claim.id, name, at, claim.attempt, claim.lost)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from jobcore import clocks
 from jobcore.events import Teller
 
 if TYPE_CHECKING:
@@ -96,16 +96,16 @@ class Shift:
     @property
     def leaving(self) -> bool:
         """Whether what runs is waited for no longer."""
-        return self._stop_by is not None and perf_counter() >= self._stop_by
+        return self._stop_by is not None and clocks.steady() >= self._stop_by
 
     @property
     def left(self) -> bool:
         """Whether the last wait, for what was cancelled, is over too."""
-        return self._stop_by is not None and perf_counter() >= self._stop_by + LAST_SECONDS
+        return self._stop_by is not None and clocks.steady() >= self._stop_by + LAST_SECONDS
 
     def stop(self, *, now: bool = False) -> None:
         """Stop claiming, give back what has not begun, and wait for the rest: up to `grace`, or not (`now`)."""
-        by = perf_counter() + (0 if now else self.grace)
+        by = clocks.steady() + (0 if now else self.grace)
         self._stop_by = by if self._stop_by is None else min(self._stop_by, by)
         for mover in self.movers:
             mover.bell.ring()

@@ -6,9 +6,9 @@ import ctypes
 import threading
 from collections.abc import Callable
 from math import inf
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from jobcore import clocks
 from jobcore.job import JobTimeout, seconds
 from jobcore.run import Raised, Task, call
 
@@ -73,7 +73,7 @@ class Timeouts:
 
     def call(self, task: Task, timeout: Seconds) -> Any:
         """`run.call`, with `JobTimeout` raised in this thread once `timeout` is over."""
-        alarm = _Alarm(task, perf_counter() + seconds(timeout), threading.get_ident())
+        alarm = _Alarm(task, clocks.steady() + seconds(timeout), threading.get_ident())
         ended: Any = None
         try:
             with alarm.guard:  # it does not fire before it can be caught
@@ -88,7 +88,7 @@ class Timeouts:
 
     def start(self, task: Task, timeout: Seconds) -> None:
         """Watch a run on the event loop, which begins now, for whether it gets stuck."""
-        self._watch_over(_Alarm(task, perf_counter() + seconds(timeout), None))
+        self._watch_over(_Alarm(task, clocks.steady() + seconds(timeout), None))
 
     def stop(self, task: Task) -> None:
         """The run has ended."""
@@ -116,7 +116,7 @@ class Timeouts:
     def _watch(self) -> None:
         while True:
             with self._changed:
-                now = perf_counter()
+                now = clocks.steady()
                 due = [alarm for alarm in self._alarms.values() if alarm.due <= now]
             for alarm in due:
                 self._ring(alarm)
@@ -124,7 +124,7 @@ class Timeouts:
                 if self._closed:
                     return
                 self._look_at = min((alarm.due for alarm in self._alarms.values()), default=inf)
-                self._changed.wait(min(self._look_at - perf_counter(), threading.TIMEOUT_MAX))
+                self._changed.wait(min(self._look_at - clocks.steady(), threading.TIMEOUT_MAX))
 
     def _ring(self, alarm: _Alarm) -> None:
         """The timeout of a run is over, or the grace after it as well."""

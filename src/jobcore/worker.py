@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from time import perf_counter, time
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
+from jobcore import clocks
 from jobcore.backend import Backend, InvalidArgument
 from jobcore.events import Event, Kind, Listener, Teller, listeners_of
 from jobcore.hands import Hands
@@ -272,9 +272,9 @@ class Worker:
     def _on_stuck(self, task: Task) -> None:
         claim, limit = task.claim, task.type.policy.timeout
         reason = f"it runs on past its timeout of {seconds(limit or 0):g} s and won't stop: its lease is let go"
-        took = perf_counter() - task.began
+        took = clocks.steady() - task.began
         where, name = task.setting.name, task.type.name
-        event = Event(Kind.STUCK, where, claim.id, name, time(), claim.attempt, claim.lost, took, reason)
+        event = Event(Kind.STUCK, where, claim.id, name, clocks.wall(), claim.attempt, claim.lost, took, reason)
         self._shift.teller.tell([event])
         if self._replaceable and self._shift.exhausted:
             self._shift.stop()
