@@ -15,12 +15,12 @@ import pytest
 
 if TYPE_CHECKING:
     from jobcore.conformance.client import Client
-    from jobcore.conformance.harness import Harness
+    from jobcore.conformance.harness import Harness, Look
     from jobcore.conformance.suite import BackendSuite
 
-__all__ = ["BackendSuite", "Client", "Harness"]
+__all__ = ["BackendSuite", "Client", "Harness", "Look"]
 
-_HOMES: Final = {"BackendSuite": "suite", "Client": "client", "Harness": "harness"}
+_HOMES: Final = {"BackendSuite": "suite", "Client": "client", "Harness": "harness", "Look": "harness"}
 
 # Before they are imported: only then do failing asserts show their values.
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))

@@ -6,12 +6,25 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
-from jobcore.backend import Backend
+from jobcore.backend import Backend, State
 from jobcore.conformance.subject import describe
 from jobcore.testing import ManualClock
+
+
+class Look(NamedTuple):
+    """What lies in the store of one queue, read past the driver.
+
+    Attributes:
+        jobs: each job's state, which of READY and SCHEDULED is READY, and its payload, by its id.
+        traces: whatever has the queue's name on it (keys, rows, entries), told by name: none once it is destroyed.
+    """
+
+    jobs: dict[str, tuple[State, bytes]]
+    traces: list[str]
 
 
 class Harness(ABC):
@@ -46,6 +59,43 @@ class Harness(ABC):
         """Open a client of a store beside this one: another prefix or schema of one server.
 
         None: that two stores don't touch each other is checked on two queues only.
+        """
+        return None
+
+    def unclocked(self) -> Backend | None:
+        """Open a client that reads the store's own clock, although there is `clock`.
+
+        None: how that clock is read is checked only where there is no `clock`.
+        """
+        return None if self.clock else self.make()
+
+    def cut(self) -> bool:
+        """Cut the connections of all clients, as a network does, whatever they are at; never called twice at once.
+
+        Calls that are under way, or the next ones, then fail with what can be known (`Unavailable`, `Uncertain`), or
+        go over a new connection. Returns whether it was done. False: calls and answers are lost in front of the driver.
+        """
+        return False
+
+    def restart(self) -> bool:
+        """Crash the store and start it again, holding all that it had acknowledged. Clients then go on.
+
+        Returns whether it was done. False: all clients are closed, and others opened.
+        """
+        return False
+
+    def look(self, queue: str) -> Look | None:
+        """Read what lies in the store, without the driver.
+
+        None: what was stored is looked at through the driver alone, as it gives it and as it was given.
+        """
+        return None
+
+    def transaction(self) -> AbstractContextManager[Any] | None:
+        """Open a transaction on a connection as the driver's `join` takes it: committed at the end of a `with` block,
+        rolled back if that is left by an exception.
+
+        None: pushes within a transaction of the caller's are not tried, though the driver may offer them (`Joins`).
         """
         return None
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from jobcore.backend import Answer, Counts, Fail, Keep, Outcome, Pushed, Retry, Return, State, Succeed
 from jobcore.conformance.client import ROOMY, Client, new_call
-from jobcore.conformance.harness import Harness
+from jobcore.conformance.harness import Harness, Look
+from jobcore.conformance.outages import NO_LOOK, Record, variant
 
 NEIGHBOURS = ["a", "A", "aa", "a.b", "a-b", "a_b", "a.", ".a", "x" * 200, "x" * 199 + "y"]
 
@@ -70,12 +69,28 @@ class Law10Apart:
         assert [claim.id for claim in two.reclaim(of=one.holder)] == ["a"]
         assert one.extend(held, queue="r") == [Answer.HELD]
 
-    def test_two_stores_of_one_server_are_apart(
-        self, harness: Harness, one: Client, record_property: Callable[[str, object], None]
+    def test_a_queue_that_is_destroyed_leaves_no_trace(
+        self, harness: Harness, one: Client, two: Client, record_property: Record
     ) -> None:
+        _fill(one, "q")
+        one.push("forgotten", "a", remember=1000)
+        one.remove("forgotten")
+        two.claim()
+        seen = harness.look("q")
+        two.backend.destroy("q")
+        assert two.counts() == Counts()
+        assert one.push("forgotten", delay=1)[0].created
+        one.backend.destroy("q")
+        if seen is None:
+            variant(record_property, NO_LOOK)
+        else:
+            assert seen.traces, "the harness sees no trace of a queue that is full"
+            assert harness.look("q") == Look({}, [])
+
+    def test_two_stores_of_one_server_are_apart(self, harness: Harness, one: Client, record_property: Record) -> None:
         backend = harness.apart()
         if backend is None:
-            record_property("verdict", "variant")
+            variant(record_property, "two queues were kept apart, and no two stores of one server")
         other = Client(backend, harness, "other") if backend else one
         queue = "q" if backend else "another"
         _fill(one, "q")

@@ -26,6 +26,7 @@ class Law12Depth:
     ) -> None:
         if type(harness).work is Harness.work:
             record_property("verdict", "measured")
+            record_property("why", "lines of Python were counted, and not the store's own work")
         work = {}
         for depth in (SHALLOW, DEEP):
             _deepen(one, depth, spread)

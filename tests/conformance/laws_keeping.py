@@ -10,6 +10,8 @@ import pytest
 
 from jobcore.backend import Answer, Claim, Counts, Fail, Keep, Push, Retry, Return, State, Succeed
 from jobcore.conformance.client import Client
+from jobcore.conformance.harness import Harness
+from jobcore.conformance.outages import NO_LOOK, Record, variant
 from jobcore.conformance.threads import together
 
 PAYLOADS = {
@@ -45,6 +47,27 @@ class Law8Bytes:
         assert one.listing(State.BROKEN)[0].payload == payload
         one.redrive("a")
         assert one.claim()[0].payload == payload
+
+    def test_a_payload_lies_in_the_store_as_it_was_given(
+        self, harness: Harness, one: Client, record_property: Record
+    ) -> None:
+        one.backend.push("q", [Push(kind, payload) for kind, payload in PAYLOADS.items()])
+        self._lies(harness, one, State.READY, record_property)
+        claims = one.claim()
+        self._lies(harness, one, State.RUNNING, record_property)
+        one.settle(Fail(State.BROKEN, "undecodable"), *claims)
+        self._lies(harness, one, State.BROKEN, record_property)
+        one.redrive(*PAYLOADS)
+        one.settle(Succeed(b"1"), *one.claim())
+        self._lies(harness, one, State.SUCCEEDED, record_property)
+
+    @staticmethod
+    def _lies(harness: Harness, client: Client, state: State, record_property: Record) -> None:
+        seen = harness.look("q")
+        if seen is None:
+            variant(record_property, NO_LOOK)
+        jobs = seen.jobs if seen else {entry.id: (state, entry.payload) for entry in client.listing(state)}
+        assert jobs == {kind: (state, payload) for kind, payload in PAYLOADS.items()}
 
     def test_payloads_of_one_batch_stay_apart(self, one: Client) -> None:
         payloads = [bytes([n]) * n for n in range(256)]

@@ -6,15 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import pytest
 
 from jobcore.backend import Fail, Keep, Outcome, QueueClosed, Retry, Return, State, Succeed, Wakes
 from jobcore.conformance.client import Client
+from jobcore.conformance.laws_outages import PromptAfterCuts
+from jobcore.conformance.outages import Record, variant
 from jobcore.conformance.threads import PATIENCE, together
-
-Record: TypeAlias = Callable[[str, object], None]
 
 ROUNDS = 20
 PROMPT = 10.0
@@ -26,7 +26,7 @@ CALLS = 10
 READY_AGAIN: Final[dict[str, Outcome]] = {"returned": Return(), "retried": Retry(), "redriven": Fail()}
 
 
-class Law13Prompt:
+class Law13Prompt(PromptAfterCuts):
     """13. Prompt. With polling off, an idle worker still starts a pushed job, and a delayed one at its time.
 
     Without `Wakes`, or where it does not wake (see `Harness.prompt`), the bound is the poll interval: the same is
@@ -159,7 +159,7 @@ def _check_prompt(client: Client, began: float) -> None:
 
 def _tell_variant(client: Client, record_property: Record) -> None:
     if not _prompt(client):
-        record_property("verdict", "variant")
+        variant(record_property, "a worker polled, for nobody is woken")
 
 
 def _let_sleep(client: Client) -> None:

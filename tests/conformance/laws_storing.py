@@ -10,10 +10,12 @@ import pytest
 from jobcore.backend import FINISHED, Answer, Counts, Fail, Keep, Outcome, Push, Pushed, Retry, Return, State, Succeed
 from jobcore.conformance.client import ROOMY, Client
 from jobcore.conformance.harness import Harness
+from jobcore.conformance.laws_outages import KeptThroughOutages, RepeatedAfterCuts
+from jobcore.conformance.outages import NO_LOOK, Record, variant
 from jobcore.conformance.threads import together
 
 
-class Law1Kept:
+class Law1Kept(KeptThroughOutages):
     """1. Nothing acknowledged is lost.
 
     Once `push` returned, the job is in exactly one state at every moment until it is trimmed, removed or
@@ -46,6 +48,19 @@ class Law1Kept:
         assert late.entry("a") == entry
         assert late.ids(state) == ["a"]
         late.backend.close()
+
+    def test_what_lies_in_the_store_is_what_is_listed(
+        self, harness: Harness, one: Client, two: Client, record_property: Record
+    ) -> None:
+        for state in reversed(State):
+            one.put(state.value, state, payload=state.value.encode())
+        listed = {entry.id: (state, entry.payload) for state in State for entry in two.listing(state)}
+        assert listed == {state.value: (state, state.value.encode()) for state in State}
+        seen = harness.look("q")
+        if seen is None:
+            variant(record_property, NO_LOOK)
+        else:
+            assert seen.jobs == listed | {"scheduled": (State.READY, b"scheduled")}
 
     def test_a_job_whose_holder_is_gone_still_runs_and_is_taken_over(
         self, harness: Harness, one: Client, two: Client
@@ -120,7 +135,7 @@ class Law2AtLeastOnce:
         assert (second.id, second.lost) == ("a", first.lost + 1)
 
 
-class Law5Idempotent:
+class Law5Idempotent(RepeatedAfterCuts):
     """5. Push is idempotent by id.
 
     An id in any state stores nothing and says so; the first payload stays. An id that the *user* chose is

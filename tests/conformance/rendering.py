@@ -20,6 +20,8 @@ def as_text(verdict: Verdict) -> str:
     lines = [headline(verdict), "", *(f"  {what:<11} {name}" for what, name in verdict.subject.items()), ""]
     lines.append(f"  {'law':<22}{'verdict':<10}{'tests':>6}{'time':>10}")
     lines += map(line_of, verdict.judged)
+    if notes := [f"    {note}" for note in _notes(verdict)]:
+        lines += ["", "  checked in another way, by law", *notes]
     for finding in verdict.judged:
         lines += _complaints(finding)
     return "\n".join(lines)
@@ -82,6 +84,14 @@ def status_of(verdicts: Sequence[Verdict]) -> Status:
     return next(status for status in (Status.FAILED, Status.INCOMPLETE, Status.PASSED) if status in statuses)
 
 
+def _notes(verdict: Verdict) -> Iterator[str]:
+    """What was checked in another way, by which laws, and for want of what."""
+    notes = dict.fromkeys(note for finding in verdict.judged for note in finding.notes)
+    for note in notes:
+        laws = [finding.law for finding in verdict.judged if note in finding.notes]
+        yield f"{', '.join(str(law.number or law) for law in laws)}: {note}"
+
+
 def _complaints(finding: Finding) -> Iterator[str]:
     """What a broken law says, and how each test saw that it is broken."""
     if finding.failures:
@@ -100,6 +110,8 @@ def _section(verdict: Verdict) -> Iterator[str]:
     for finding in verdict.judged:
         law = finding.law
         yield f"| {law.number or ''} | {law.name} | {finding.status} | {finding.tests} | {finding.seconds:.1f} s |"
+    yield ""
+    yield from (f"* checked in another way by law {note}" for note in _notes(verdict))
     for finding in verdict.judged:
         for case in finding.failures:
             yield from ("", f"**{finding.law}**, broken in `{case.test}`:", "", "```", case.message, "```")

@@ -33,6 +33,7 @@ class Case(Struct, frozen=True):
         status: what became of it.
         seconds: how long it took, with what it had to set up.
         message: why it failed, in a few lines.
+        why: in which other way it was checked, if it was.
         examples: how many histories it tried.
         seed: what these were drawn from.
     """
@@ -42,18 +43,27 @@ class Case(Struct, frozen=True):
     status: Status
     seconds: float
     message: str = ""
+    why: str = ""
     examples: int = 0
     seed: int | None = None
 
 
 class Finding(Struct, frozen=True):
-    """What is said of one law."""
+    """What is said of one law.
+
+    Attributes:
+        tests: how many tests of it were run.
+        seconds: how long they took.
+        failures: those that failed.
+        notes: in which other ways it was checked, and for want of what.
+    """
 
     law: Law
     status: Status
     tests: int
     seconds: float
     failures: list[Case]
+    notes: list[str]
 
 
 class Verdict(Struct, frozen=True):
@@ -106,6 +116,7 @@ def _find(law: Law, cases: Sequence[Case]) -> Finding:
         tests=len(cases),
         seconds=sum(case.seconds for case in cases),
         failures=[case for case in cases if case.status is Status.FAILED],
+        notes=[*dict.fromkeys(case.why for case in cases if case.why)],
     )
 
 

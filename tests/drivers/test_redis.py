@@ -9,20 +9,22 @@ import pytest
 import redis
 from redis.cluster import RedisCluster
 
+from jobcore.backend import State
 from jobcore.backends.redis import RedisBackend
-from jobcore.conformance import BackendSuite, Harness
+from jobcore.conformance import BackendSuite, Harness, Look
 from jobcore.testing import ManualClock
 
 from servers import redis as servers
 
 
 class RedisHarness(Harness):
-    """A prefix of its own on a server."""
+    """A prefix of its own on a server, which writes all that it acknowledges to a file."""
 
-    def __init__(self, client: redis.Redis | RedisCluster) -> None:
+    def __init__(self, server: servers.Server, client: redis.Redis | RedisCluster) -> None:
         self.client = client
         self.prefix = f"test-{os.urandom(6).hex()}"
         self.clock = ManualClock()
+        self._server = server
 
     def make(self) -> RedisBackend:
         return self._open(self.prefix)
@@ -30,20 +32,54 @@ class RedisHarness(Harness):
     def apart(self) -> RedisBackend:
         return self._open(f"{self.prefix}-apart")
 
+    def unclocked(self) -> RedisBackend:
+        return RedisBackend(self.client, prefix=self.prefix)
+
+    def cut(self) -> bool:
+        with self._server.client() as client:
+            client.client_kill_filter(_type="normal")  # but for the one that asks
+        return True
+
+    def restart(self) -> bool:
+        self._server.restart()
+        return True
+
+    def look(self, queue: str) -> Look:
+        """What docs/redis.md says of the keys, read by redis-py. Who waits is no part of the queue."""
+        with self._server.client() as client:
+            tag = f"{{{self.prefix}:{queue}}}"
+            running = client.hkeys(f"{tag}:running")
+            jobs = {id.decode(): _parsed(record, id in running) for id, record in client.hgetall(f"{tag}:jobs").items()}
+            keys = {key.decode() for key in client.scan_iter(f"{tag}:*")} - {f"{tag}:waiters"}
+        return Look(jobs, sorted(keys))
+
     def _open(self, prefix: str) -> RedisBackend:
         return RedisBackend(self.client, prefix=prefix, clock=self.clock)
 
 
+def _parsed(record: bytes, running: bool) -> tuple[State, bytes]:
+    note = int.from_bytes(record[28:32])
+    state = {"s": State.SUCCEEDED, "f": State.FAILED, "t": State.TIMED_OUT, "b": State.BROKEN}.get(chr(record[0]))
+    return state or (State.RUNNING if running else State.READY), record[32 + note :]
+
+
 @pytest.fixture(scope="module", params=[*servers.binaries(), "cluster"])
-def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis | RedisCluster]:
-    cluster = request.param == "cluster"
-    with servers.server(servers.binaries().get(request.param), cluster=cluster) as server:
-        kind = RedisCluster if cluster else redis.Redis
-        with kind.from_url(server.url) as client:
-            yield client
+def server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
+    """Each server that is here. It survives a crash of its own: what is acknowledged was handed to the system."""
+    lasting = ["--appendonly", "yes", "--appendfsync", "no"]
+    binary = servers.binaries().get(request.param)
+    with servers.server(binary, cluster=request.param == "cluster", config=lasting) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: servers.Server) -> Iterator[redis.Redis | RedisCluster]:
+    kind = RedisCluster if server.is_cluster else redis.Redis
+    with kind.from_url(server.url) as client:
+        yield client
 
 
 class TestRedis(BackendSuite):
     @pytest.fixture
-    def harness(self, client: redis.Redis | RedisCluster) -> RedisHarness:
-        return RedisHarness(client)
+    def harness(self, server: servers.Server, client: redis.Redis | RedisCluster) -> RedisHarness:
+        return RedisHarness(server, client)

@@ -72,8 +72,8 @@ class _Observer:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makeitem(self, name: str, obj: object) -> list[pytest.Item] | None:
-        """Leave out all functions but those that the law's class has itself."""
-        return [] if isfunction(obj) and name not in vars(self._law) else None
+        """Leave out all functions but those that the law's class has."""
+        return [] if isfunction(obj) and not hasattr(self._law, name) else None
 
     def pytest_runtest_setup(self) -> None:
         self.tests += 1

@@ -28,10 +28,12 @@ class Server:
     Attributes:
         url: where it answers, with no password.
         pid: its process; None for a server that the tests were pointed at.
+        is_cluster: whether it is a cluster of one node.
     """
 
     url: str
     pid: int | None = None
+    is_cluster: bool = False
     _command: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -42,6 +44,15 @@ class Server:
         )
         self.pid = self._process.pid
         wait_until(self.answers)
+        if self.is_cluster:
+            self._begin_cluster()
+
+    def _begin_cluster(self) -> None:
+        """Hold all slots, and wait until the cluster works."""
+        with self.client() as client:
+            if client.execute_command("CLUSTER INFO")["cluster_slots_assigned"] == "0":
+                client.execute_command("CLUSTER ADDSLOTS", *range(16384))
+            wait_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
 
     def answers(self) -> bool:
         """Whether it answers; what it holds may still have to be loaded."""
@@ -96,8 +107,6 @@ def server(binary: str | None = None, *, cluster: bool = False, config: Sequence
         running = _create(Path(scratch), binary or _any_binary(), cluster, config)
         running.start()
         try:
-            if cluster:
-                _make_cluster(running)
             yield running
         finally:
             running.kill()
@@ -120,13 +129,7 @@ def _create(scratch: Path, binary: str, cluster: bool, config: Sequence[str]) ->
         if _version(binary) < "7":  # its bus port can't be chosen: it is ten thousand above
             del options["cluster-port"]
     given = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return Server(f"redis://127.0.0.1:{port}", _command=[binary, *given, *config])
-
-
-def _make_cluster(node: Server) -> None:
-    with node.client() as client:
-        client.execute_command("CLUSTER ADDSLOTS", *range(16384))
-        wait_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    return Server(f"redis://127.0.0.1:{port}", is_cluster=cluster, _command=[binary, *given, *config])
 
 
 def _any_binary() -> str:
