@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from servers import postgres
 
 
 @pytest.fixture(scope="session")
@@ -17,9 +21,15 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL of a PostgreSQL server of the tests' own."""
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server of the tests' own; who restarts it ends other tests' idle connections too."""
     from servers import postgres
 
     with postgres.server() as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: postgres.Server) -> str:
+    """Its URL."""
+    return postgres_server.url

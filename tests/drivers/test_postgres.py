@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import NullPool, create_engine
 
+from jobcore.backend import State
 from jobcore.backends.postgres import PostgresBackend
-from jobcore.conformance import BackendSuite, Harness
+from jobcore.conformance import BackendSuite, Harness, Look
 from jobcore.testing import ManualClock
 
-
-@pytest.fixture(scope="session")
-def engine(postgres_url: str) -> Iterator[Engine]:
-    engine = create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://", 1))
-    yield engine
-    engine.dispose()
+from servers import postgres
 
 
 class PostgresHarness(Harness):
@@ -26,23 +24,45 @@ class PostgresHarness(Harness):
 
     examples = 40
 
-    def __init__(self, engine: Engine, **options: Any) -> None:
+    def __init__(self, server: postgres.Server, **options: Any) -> None:
         self.clock = ManualClock()
-        self._engine = engine
+        self._server = server
         self._options = options
         self._schema = f"suite_{os.getpid()}"
+        url = server.url.replace("postgresql://", "postgresql+psycopg://", 1)
+        self._engine = create_engine(url, poolclass=NullPool, connect_args={"application_name": self._schema})
         self._made: list[PostgresBackend] = []
-        for backend in (self.make(), self.apart()):
-            with engine.begin() as connection:
-                backend._database.make()
-                schema = backend._database.statements.schema
-                connection.exec_driver_sql(f"TRUNCATE {schema}.jobs, {schema}.returns, {schema}.sleepers")
+        for schema in (self._schema, f"{self._schema}_apart"):
+            self._open(schema)._database.make()
+            self._ask(f"TRUNCATE {schema}.jobs, {schema}.returns, {schema}.sleepers")
 
     def make(self) -> PostgresBackend:
         return self._open(self._schema)
 
     def apart(self) -> PostgresBackend:
         return self._open(f"{self._schema}_apart")
+
+    def unclocked(self) -> PostgresBackend:
+        return PostgresBackend(self._engine, schema=self._schema, **self._options)
+
+    def cut(self) -> bool:
+        self._ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{self._schema}'")
+        return True
+
+    def restart(self) -> bool:
+        if self._server.pid:
+            self._server.restart()
+        return self._server.pid is not None
+
+    def look(self, queue: str) -> Look:
+        rows = self._ask(f"SELECT id, state, payload FROM {self._schema}.jobs WHERE queue = '{queue}'")
+        jobs = {id: (State(state), payload) for id, state, payload in rows if state != "remembered"}
+        tables = ("jobs", "returns", "sleepers")
+        here = f"FROM {self._schema}.%s WHERE queue = '{queue}'"
+        return Look(jobs, [table for table in tables if self._ask(f"SELECT 1 {here % table}")])
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        return self._engine.begin()
 
     def work(self, call: Callable[[], object]) -> int:
         """The blocks that the server read for it."""
@@ -59,21 +79,26 @@ class PostgresHarness(Harness):
         self._made.append(backend)
         return backend
 
+    def _ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement of the tests' own."""
+        with psycopg.connect(self._server.url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
     def _blocks(self) -> int:
         for backend in self._made:
             backend._database.connections.call(lambda c: c.execute("SELECT pg_stat_force_next_flush()"))
-        with self._engine.connect() as connection:
-            (blocks,) = connection.exec_driver_sql(
-                "SELECT coalesce(sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read), 0)::bigint "
-                f"FROM pg_statio_user_tables WHERE schemaname = '{self._schema}'"
-            ).one()
-            return int(blocks)
+        ((blocks,),) = self._ask(
+            "SELECT coalesce(sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read), 0)::bigint "
+            f"FROM pg_statio_user_tables WHERE schemaname = '{self._schema}'"
+        )
+        return int(blocks)
 
 
 class TestPrepared(BackendSuite):
     @pytest.fixture
-    def harness(self, engine: Engine) -> Iterator[Harness]:
-        harness = PostgresHarness(engine)
+    def harness(self, postgres_server: postgres.Server) -> Iterator[Harness]:
+        harness = PostgresHarness(postgres_server)
         yield harness
         harness.close()
 
@@ -82,8 +107,8 @@ class TestThroughPoolers(BackendSuite):
     """Nothing is prepared, and nothing listened for: what a pooler in transaction mode lets through."""
 
     @pytest.fixture
-    def harness(self, engine: Engine) -> Iterator[Harness]:
-        harness = PostgresHarness(engine, prepare=False, notify=False)
+    def harness(self, postgres_server: postgres.Server) -> Iterator[Harness]:
+        harness = PostgresHarness(postgres_server, prepare=False, notify=False)
         harness.prompt = False
         harness.examples = 10
         yield harness

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from jobcore.backend import Backend
+from jobcore.backend import Backend, State
 from jobcore.backends.sqlite import SqliteBackend
 from jobcore.backends.sqlite.scripts import script
-from jobcore.conformance import BackendSuite, Harness
+from jobcore.conformance import BackendSuite, Harness, Look
 from jobcore.testing import ManualClock
 
 
@@ -22,11 +23,32 @@ class SqliteHarness(Harness):
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
         self._folder = folder
+        self._file, self._log = folder / "jobs.db", folder / "jobs.db-wal"
         self._made: list[SqliteBackend] = []
 
     def make(self) -> Backend:
-        self._made.append(SqliteBackend(self._folder / "jobs.db", clock=self.clock, synchronous="NORMAL"))
+        self._made.append(SqliteBackend(self._file, clock=self.clock, synchronous="NORMAL"))
         return self._made[-1]
+
+    def unclocked(self) -> Backend:
+        return SqliteBackend(self._file, synchronous="NORMAL")
+
+    def restart(self) -> bool:
+        """Go on with what a process that is killed now would leave: the file and its log, without a last checkpoint."""
+        left = {path: path.read_bytes() for path in (self._file, self._log)}
+        for backend in self._made:
+            backend._file.disconnect()
+        for path, content in left.items():
+            path.write_bytes(content)
+        return True
+
+    def look(self, queue: str) -> Look:
+        with closing(sqlite3.connect(self._file)) as db:
+            rows = db.execute("SELECT id, state, payload FROM jobcore_jobs WHERE queue = ?", [queue])
+            jobs = {id: (State(state), payload) for id, state, payload in rows}
+            names = db.execute("SELECT tbl_name FROM sqlite_schema WHERE sql LIKE '%queue TEXT%'").fetchall()
+            counted = {name: db.execute(f"SELECT count(*) FROM {name} WHERE queue = ?", [queue]) for (name,) in names}
+            return Look(jobs, [name for name, count in counted.items() if count.fetchone() != (0,)])
 
     def apart(self) -> Backend:
         return SqliteBackend(self._folder / "others.db", clock=self.clock, synchronous="NORMAL")
