@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobcore.conformance.client import Client
+from jobcore.conformance.concurrency import Concurrency
 from jobcore.conformance.details_arguments import Arguments, Closing
 from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
 from jobcore.conformance.details_listing import Listing, Looking
@@ -27,6 +28,7 @@ from jobcore.conformance.recorder import effort_of
 # pytest runs what the last of the bases brings first.
 class BackendSuite(
     Histories,
+    Concurrency,
     Closing,
     Arguments,
     Looking,

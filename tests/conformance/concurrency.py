@@ -1,0 +1,67 @@
+"""Calls made at the same time: their answers are recorded, and must be those of some order of the calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import count
+from threading import Barrier
+from typing import Final, TypeAlias
+
+import pytest
+
+from jobcore.backend import Backend, Hold
+from jobcore.conformance.client import Client
+from jobcore.conformance.concurrency_hammer import SHORT, Hammer
+from jobcore.conformance.concurrency_job import Job, after
+from jobcore.conformance.concurrency_told import told
+from jobcore.conformance.effort import Effort
+from jobcore.conformance.harness import Harness
+from jobcore.conformance.history import Operation, by_job
+from jobcore.conformance.linearizability import first_unexplained
+from jobcore.conformance.threads import PATIENCE, together
+
+HISTORIES: Final = 6
+CLIENTS: Final = 4
+CALLS: Final = 30
+"""Of each client in a history."""
+
+Record: TypeAlias = Callable[[str, object], None]
+
+_queues: Final = (f"concurrent-{n}" for n in count(1))
+
+
+class Concurrency:
+    """Each call has its effect at one moment between its beginning and its end, as if calls came one after another."""
+
+    def test_threads_at_once_find_jobs_as_one_after_another_would(
+        self, harness: Harness, one: Client, two: Client, effort: Effort, record_property: Record
+    ) -> None:
+        record_property("seed", effort.seed)
+        examples = 0
+        for number in effort.rounds():
+            for seed in range(number, number + HISTORIES):
+                _check(_by_threads(harness, [one.backend, two.backend], seed), effort.seed)
+                examples += 1
+            record_property("examples", examples)
+
+
+def _by_threads(harness: Harness, backends: list[Backend], seed: int) -> list[Operation]:
+    """A history of threads that share two clients of the store; the first of them moves the clock."""
+    queue, tokens = next(_queues), list[Hold]()
+    barrier = Barrier(CLIENTS, timeout=PATIENCE)
+    hammers = [Hammer(backends[n % 2], queue, n, seed, tokens, barrier.wait) for n in range(CLIENTS)]
+    if harness.clock:
+        hammers[0].pass_time = partial(harness.advance, SHORT / 1_000_000)
+    histories = together(*[partial(hammer.strike, CALLS) for hammer in hammers])
+    last = Hammer(backends[0], queue, CLIENTS, seed, [], int).look_at_all()
+    backends[0].destroy(queue)
+    return [*last, *(operation for history in histories for operation in history)]
+
+
+def _check(history: Iterable[Operation], seed: int) -> None:
+    """See that each job's operations have an order in which they make sense."""
+    for operations in by_job(history).values():
+        if found := first_unexplained(operations, Job(), after):
+            again = f"To draw the same calls again, give the seed {seed}; how they meet is up to the machine."
+            pytest.fail(f"{told(found)}\n\n{again}", pytrace=False)
