@@ -521,8 +521,8 @@ class LmdbBackend:
             raise Refused(f"LMDB refuses: {error}") from error
 
 
-def connect(url: str) -> LmdbBackend:
-    """Open `lmdb:///path/to/folder?size=BYTES&sync=no`: what the entry point names.
+def connect(url: str, *, clock: Clock | None = None) -> LmdbBackend:
+    """Open `lmdb:///path/to/folder?size=BYTES&sync=no`: what the entry point names. `clock` is for tests.
 
     Raises:
         ConfigurationError: the URL has another form, or an option that there is not.
@@ -531,7 +531,7 @@ def connect(url: str) -> LmdbBackend:
     parts = urlsplit(base)
     if parts.netloc or not parts.path.strip("/"):
         raise ConfigurationError("write lmdb:///path/to/folder, with three slashes")
-    return LmdbBackend(Path(unquote(parts.path)), **options)
+    return LmdbBackend(Path(unquote(parts.path)), clock, **options)
 
 
 def _opened(folder: Path, size: int, *, sync: bool) -> lmdb.Environment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -12,20 +13,41 @@ from jobcore.errors import ConfigurationError
 from jobcore.forks import survive_forks
 
 if TYPE_CHECKING:
-    from jobcore.backend import Backend
+    from jobcore.backend import Backend, Clock
 
 GROUP: Final = "jobcore.backends"
-"""The entry-point group of drivers: the name is a URL's scheme, the value a function from URL to `Backend`."""
+"""The entry-point group of drivers: the name is a URL's scheme, the value a function from URL to `Backend`.
+
+If it takes `clock=` as well, the conformance suite need not let real time pass.
+"""
 
 
-def open_backend(url: str) -> Backend:
+def open_backend(url: str, *, clock: Clock | None = None) -> Backend:
     """Open the backend that a URL names.
+
+    Args:
+        url: where jobs live.
+        clock: what tells the time in tests; None: the store's clock. See `takes_clock`.
 
     Raises:
         ConfigurationError: no driver is installed for the scheme, a driver's library is missing, or the URL has
             an option that the driver does not know. A message never shows more of a URL than its scheme.
     """
-    return _driver(_scheme(url))(url)
+    driver = _driver(_scheme(url))
+    if clock is None:
+        return driver(url)
+    if not takes_clock(url):
+        raise ConfigurationError(f"{_scheme(url)}:// takes no clock: its driver's function has no parameter `clock`")
+    return driver(url, clock=clock)
+
+
+def takes_clock(url: str) -> bool:
+    """Whether the driver of a URL can be given a clock: what its entry point names has a parameter `clock`.
+
+    Raises:
+        ConfigurationError: as `open_backend`.
+    """
+    return "clock" in signature(_driver(_scheme(url))).parameters
 
 
 def _scheme(url: str) -> str:
@@ -35,12 +57,12 @@ def _scheme(url: str) -> str:
     return scheme.lower()
 
 
-def _driver(scheme: str) -> Callable[[str], Backend]:
+def _driver(scheme: str) -> Callable[..., Backend]:
     found = next(iter(entry_points(group=GROUP, name=scheme)), None)
     if found is None:
         raise ConfigurationError(f"no driver is installed for {scheme}://; there are: {_installed()}")
     try:
-        driver: Callable[[str], Backend] = found.load()
+        driver: Callable[..., Backend] = found.load()
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"{scheme}:// needs {error.name}: {_remedy(found)}") from error
     return driver

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
-from jobcore.backend import Answer, Fail, Push, Retry, Return, State, Succeed
-from jobcore.conformance.client import Client
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from jobcore.backend import Answer, Fail, Push, Retry, Return, State, Succeed, SystemClock
+from jobcore.conformance.client import NO_BOUND, Client, new_call
+from jobcore.conformance.harness import Harness
+from jobcore.conformance.outages import Record, variant
+from jobcore.conformance.threads import PATIENCE
+
+T = TypeVar("T")
+
+
+MOMENT: Final = 50_000
+DAY: Final = 86_400_000_000
 
 
 class Times:
     """Times are those of the store's clock, in whole microseconds."""
+
+    def test_the_stores_own_clock_ends_delays_and_leases(self, harness: Harness, record_property: Record) -> None:
+        backend = harness.unclocked()
+        if backend is None:
+            return variant(record_property, "the store's own clock was not read")
+        client = Client(backend, harness, "by the store's clock")
+        backend.push("q", [Push("a", b"", delay=MOMENT)])
+        assert abs(client.now() - SystemClock().now()) < DAY, "it counts microseconds since 1970"
+        place = client.entry("a").place
+        claimed = _once(lambda: backend.claim("q", 1, MOMENT, "me", new_call(), NO_BOUND), lambda it: bool(it.claims))
+        assert place <= claimed.now <= claimed.claims[0].lease_until - MOMENT
+        (claim,) = _once(client.reclaim, bool)
+        assert (claim.lapsed_at, claim.lost) == (claimed.claims[0].lease_until, 1)
+        assert claim.lapsed_at is not None
+        assert claim.lapsed_at <= client.now()
+        return backend.close()
 
     def test_a_push_is_placed_at_the_stores_now(self, one: Client) -> None:
         before = one.now()
@@ -176,3 +205,11 @@ class NextDue:
         one.claim(call=call)
         claimed = one.claimed(call=call)
         assert claimed.next_due == claimed.now
+
+
+def _once(call: Callable[[], T], wanted: Callable[[T], bool]) -> T:
+    """What a call answers, once that is what is wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while not wanted(answer := call()):
+        assert time.monotonic() < deadline, "the store's clock stands still"
+    return answer

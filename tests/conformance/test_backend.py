@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 
@@ -14,9 +15,12 @@ from jobcore.conformance.url import UrlHarness
 class TestBackend(BackendSuite):
     """A store that is known by its URL alone."""
 
+    last: ClassVar[Harness | None] = None
+
     @pytest.fixture
     def harness(self, pytestconfig: pytest.Config) -> Iterator[Harness]:
         """Its queues are destroyed after each test."""
-        harness = UrlHarness(given_url(pytestconfig.getoption("--backend-url")) or "")
+        url = given_url(pytestconfig.getoption("--backend-url")) or ""
+        harness = TestBackend.last = UrlHarness(url, TestBackend.last and TestBackend.last.clock)
         yield harness
         harness.close()

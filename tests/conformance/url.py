@@ -1,4 +1,4 @@
-"""A harness for any store that has a URL. It has no clock in hand, so it takes its time."""
+"""A harness for any store that has a URL."""
 
 from __future__ import annotations
 
@@ -7,41 +7,53 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from jobcore.backend import Backend, Counts, Push, Wakes
+from jobcore.backend import Backend, Counts, Push, SystemClock, Wakes
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.subject import describe
-from jobcore.connect import open_backend
+from jobcore.connect import open_backend, takes_clock
 from jobcore.errors import ConfigurationError, JobcoreError, Unavailable
+from jobcore.testing import ManualClock
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 _PROBE: Final = "q"
 """The queue that most of the suite's tests use."""
 
+_OWN_CLOCK: Final = "the store's own: what holds just before a time was not checked"
+
 
 class UrlHarness(Harness):
     """The store of a URL, where opening twice means two clients of one store.
 
-    It works on queues that were empty, and destroys them afterwards.
+    It works on queues that were empty, and destroys them afterwards. Drivers that take a clock are given one;
+    with others, real time has to pass.
+
+    Args:
+        url: where the store is.
+        clock: what an earlier harness of it had, whose time this one goes on from: no store sees time go back.
     """
 
     examples = 20
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: ManualClock | None = None) -> None:
         self.name = shown(url)
         self._url = url
         self._used = _Used()
+        if takes_clock(url):
+            self.clock = ManualClock(max(clock.now() if clock else 0, SystemClock().now()))
 
     def make(self) -> Backend:
         """Open the URL."""
-        backend = open_backend(self._url)
-        kind = _WakingGuard if isinstance(backend, Wakes) else _Guard
-        return kind(backend, self._used)
+        return self._guarded(open_backend(self._url, clock=self.clock))
+
+    def unclocked(self) -> Backend:
+        """Open it as its users do."""
+        return self._guarded(open_backend(self._url))
 
     def describe(self) -> dict[str, str]:
         """What the backend itself says."""
         backend = open_backend(self._url)
         try:
-            return describe(backend) | {"clock": "the store's own: what holds just before a time was not checked"}
+            return describe(backend) | {"clock": "the suite's" if self.clock else _OWN_CLOCK}
         finally:
             backend.close()
 
@@ -51,6 +63,10 @@ class UrlHarness(Harness):
         for queue in self._used.queues:
             backend.destroy(queue)
         backend.close()
+
+    def _guarded(self, backend: Backend) -> Backend:
+        kind = _WakingGuard if isinstance(backend, Wakes) else _Guard
+        return kind(backend, self._used)
 
 
 class _Used:

@@ -13,6 +13,7 @@ from jobcore.backend import Backend
 from jobcore.backends.memory import MemoryBackend
 from jobcore.connect import Shared
 from jobcore.errors import ConfigurationError, QueueClosed
+from jobcore.testing import ManualClock
 
 VARIABLE = "JOBCORE_URL"
 
@@ -138,6 +139,22 @@ def test_a_strangers_driver_is_found_in_the_same_way(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(connect, "entry_points", lambda **_: [missing])
     with pytest.raises(ConfigurationError, match="mystore:// needs no_such_library: install it"):
         open_backend("mystore://somewhere")
+
+
+def test_a_clock_is_handed_to_drivers_that_take_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    backend = open_backend("memory://", clock=clock)
+    assert backend.claim("q", 0, 1, "me", bytes(16), 0).now == clock.now()
+    theirs = EntryPoint("mystore", "jobcore.backends.memory:Store", connect.GROUP)
+    monkeypatch.setattr(connect, "entry_points", lambda **_: [theirs])
+    assert not connect.takes_clock("mystore://somewhere")
+    with pytest.raises(ConfigurationError, match="mystore:// takes no clock"):
+        open_backend("mystore://somewhere", clock=clock)
+
+
+@pytest.mark.parametrize("found", entry_points(group=connect.GROUP), ids=lambda found: found.name)
+def test_our_drivers_take_a_clock(found: EntryPoint) -> None:
+    assert connect.takes_clock(f"{found.name}://")
 
 
 def test_our_drivers_are_entry_points() -> None:

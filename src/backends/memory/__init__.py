@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from jobcore.backend import ConfigurationError, url_options
+from jobcore.backend import Clock, ConfigurationError, url_options
 from jobcore.backends.memory.backend import MemoryBackend, Store
 
 __all__ = ["MemoryBackend", "Store", "connect"]
@@ -18,8 +18,8 @@ _URL: Final = re.compile(r"memory://([A-Za-z0-9._-]*)/?", re.ASCII)
 _named: Final[dict[str, Store]] = {}
 
 
-def connect(url: str) -> MemoryBackend:
-    """Open `memory://` or `memory://NAME`.
+def connect(url: str, *, clock: Clock | None = None) -> MemoryBackend:
+    """Open `memory://` or `memory://NAME`; `clock` tells the time in tests.
 
     Raises:
         ConfigurationError: the URL has another form, or an option (there are none).
@@ -29,4 +29,4 @@ def connect(url: str) -> MemoryBackend:
     if match is None:
         raise ConfigurationError(f"write memory:// or memory://NAME (of A-Z a-z 0-9 . _ -), not {url!r}")
     name = match[1]
-    return MemoryBackend(store=_named.setdefault(name, Store()) if name else Store())
+    return MemoryBackend(clock, store=_named.setdefault(name, Store()) if name else Store())

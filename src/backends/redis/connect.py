@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import redis
 from redis.cluster import RedisCluster
 
-from jobcore.backend import ConfigurationError, url_options
+from jobcore.backend import Clock, ConfigurationError, url_options
 from jobcore.backends.redis.backend import PREFIX, TIMEOUT, RedisBackend
 
 Options: TypeAlias = dict[str, Callable[[str], Any]]
@@ -49,12 +50,13 @@ _OPTIONS: Final[dict[str, Options]] = {
 }
 
 
-def connect(url: str) -> RedisBackend:
+def connect(url: str, *, clock: Clock | None = None) -> RedisBackend:
     """Open a backend; nothing is connected to before the first verb.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `redis+cluster://`, then `[USER:PASSWORD@]HOST[:PORT][/DB]`, or
             `unix://[USER:PASSWORD@]/PATH`; options in the query, see docs/redis.md.
+        clock: what tells the time in tests, in place of the server's.
 
     Raises:
         ConfigurationError: the URL can't be read, or an option is unknown.
@@ -62,13 +64,14 @@ def connect(url: str) -> RedisBackend:
     scheme = urlsplit(url).scheme
     base, options = url_options(url, _OPTIONS.get(scheme, {}))
     _check_base(scheme, base)
-    own = {"prefix": options.pop("prefix", PREFIX), "timeout": options.pop("timeout", TIMEOUT)}
+    prefix, timeout = options.pop("prefix", PREFIX), options.pop("timeout", TIMEOUT)
+    open_backend = partial(RedisBackend, prefix=prefix, clock=clock, timeout=timeout)
     if scheme != "redis+cluster":
-        return RedisBackend(redis.Redis.from_url(base, **options), **own)
+        return open_backend(redis.Redis.from_url(base, **options))
     tls = options.pop("tls", False)
     base = ("rediss" if tls else "redis") + base.removeprefix(scheme)
-    timeouts = {"socket_timeout": own["timeout"], "socket_connect_timeout": own["timeout"]}
-    return RedisBackend(lambda: RedisCluster.from_url(base, **timeouts, **options), **own)
+    timeouts = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    return open_backend(lambda: RedisCluster.from_url(base, **timeouts, **options))
 
 
 def _check_base(scheme: str, base: str) -> None:

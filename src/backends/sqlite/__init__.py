@@ -9,7 +9,7 @@ import math
 import sqlite3
 from typing import Final
 
-from jobcore.backend import ConfigurationError, url_options
+from jobcore.backend import Clock, ConfigurationError, url_options
 from jobcore.backends.sqlite.backend import SqliteBackend
 
 __all__ = ["SqliteBackend", "connect"]
@@ -18,8 +18,10 @@ _NEEDED: Final = (3, 35, 0)  # for RETURNING
 _PREFIX: Final = "sqlite:///"
 
 
-def connect(url: str) -> SqliteBackend:
+def connect(url: str, *, clock: Clock | None = None) -> SqliteBackend:
     """Open `sqlite:///PATH`, with the options `timeout` (seconds) and `synchronous` (FULL or NORMAL).
+
+    `clock` tells the time in tests, in place of the machine's.
 
     Raises:
         ConfigurationError: the URL has another form, an option is unknown or can't be read, or the SQLite that
@@ -33,7 +35,7 @@ def connect(url: str) -> SqliteBackend:
         raise ConfigurationError(f"write sqlite:///relative/path.db or sqlite:////absolute/path.db, not {url!r}")
     if path.startswith(":memory:"):
         raise ConfigurationError("SQLite's :memory: can't be shared by connections: write memory://")
-    return SqliteBackend(path, **options)
+    return SqliteBackend(path, clock=clock, **options)
 
 
 def _seconds(text: str) -> float:
