@@ -47,13 +47,18 @@ class Disagreement(AssertionError):
         super().__init__(f"{all_laws()[law]}: {self.got}, and not {self.wanted}")
 
 
-def told(error: Disagreement, history: Sequence[Step], tokens: Sequence[Hold], url: str | None) -> str:
-    """Which law is broken, the history, and, if the store can be opened again by its URL, the script."""
+def told(
+    error: Disagreement, history: Sequence[Step], tokens: Sequence[Hold], url: str | None, began: int | None = None
+) -> str:
+    """Which law is broken, the history, and, if the store can be opened again by its URL, the script.
+
+    `began` is what a clock in hand stood at before the first call.
+    """
     law = all_laws()[error.law]
     lines = [f"Broken is {law}: {law.sentence}", "", *_table(history, tokens), ""]
     lines += [f"The last answer was   {error.got}", f"and should have been  {error.wanted}"]
     if url:
-        lines += ["", f"To replay it on {url}, save this and run it with the URL:", "", script(history, tokens)]
+        lines += ["", f"To replay it on {url}, save this and run it with the URL:", "", script(history, tokens, began)]
     return "\n".join(lines)
 
 
@@ -87,10 +92,11 @@ def different(got: object, wanted: object) -> tuple[str, str]:
     return f"{one.id}: {first}", f"{other.id}: {second}"
 
 
-def script(history: Sequence[Step], tokens: Sequence[Hold]) -> str:
-    """Python that makes the same calls, and prints what comes back."""
+def script(history: Sequence[Step], tokens: Sequence[Hold], began: int | None = None) -> str:
+    """Python that makes the same calls, by a clock that begins where theirs did, and prints what comes back."""
     calls = [f"{'send' if step.answer == LOST else 'ask'}({step.who}, {_call(step, tokens)})" for step in history]
-    return _SCRIPT.format(calls="\n".join(calls))
+    clock = "None" if began is None else f"ManualClock({began})"
+    return _SCRIPT.format(calls="\n".join(calls), clock=clock)
 
 
 def source(value: object, tokens: Sequence[Hold]) -> str:
@@ -139,12 +145,17 @@ import sys
 from msgspec.structs import replace
 from jobcore.backend import *
 from jobcore.connect import open_backend
+from jobcore.testing import ManualClock
 
-clients, tokens = [open_backend(sys.argv[1]) for _ in range(2)], []
+clock = {clock}
+clients, tokens = [open_backend(sys.argv[1], clock=clock) for _ in range(2)], []
 
 def ask(who, verb, *arguments):
     if verb == "open":
-        clients[who] = open_backend(sys.argv[1])
+        clients[who] = open_backend(sys.argv[1], clock=clock)
+        return
+    if verb == "advance":
+        clock.advance(microseconds=arguments[0])
         return
     answer = send(who, verb, *arguments)
     if verb in ("claim", "reclaim"):

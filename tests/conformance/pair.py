@@ -37,6 +37,7 @@ class Pair:
     microseconds, and times are not compared.
 
     Attributes:
+        began: what the clock in hand stood at, if there is one.
         tokens: all that were ever given, in their order.
         calls: the arguments of all claims and reclaims, with the name of the method that repeats them.
         history: all calls that were made, but for those that only look.
@@ -46,6 +47,7 @@ class Pair:
     def __init__(self, harness: Harness, queue: str) -> None:
         self.harness = harness
         self.queue = queue
+        self.began = harness.clock.now() if harness.clock else None
         self._opened: list[Backend] = []
         self._clients = [self._open(0), self._open(1)]
         self.model = Model(self._clients[0].now(queue))

@@ -11,7 +11,7 @@ from jobcore.backend import Answer, Fail, Hold, Keep, Outcome, Push, State
 from jobcore.backends.memory import MemoryBackend, Store
 from jobcore.conformance import Harness, counterexample
 from jobcore.conformance.client import NO_BOUND, new_call
-from jobcore.conformance.counterexample import Disagreement
+from jobcore.conformance.counterexample import Disagreement, Step
 from jobcore.conformance.faults import Loss
 from jobcore.conformance.pair import Pair
 
@@ -72,6 +72,15 @@ def test_the_script_makes_the_same_calls(
     assert "client 0: settle" in printed
     assert f"[{Answer.LOST!r}, {Answer.DONE!r}]" in printed
     assert "Page(entries=[], next=None)" in printed  # a good driver does what should have been done
+
+
+def test_the_script_moves_a_clock_from_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = [Step(0, "push", ([Push("a", b"", run_at=5_000)],)), Step(0, "advance", (4_000,)), Step(0, "counts")]
+    monkeypatch.setattr(sys, "argv", ["replay.py", "memory://moved"])
+    exec(counterexample.script(history, [], began=1_000), {})
+    assert "counts()\n    Counts(ready=1, scheduled=0" in capsys.readouterr().out
 
 
 def test_a_difference_in_a_field_is_told_by_its_name() -> None:
