@@ -16,10 +16,11 @@ from math import ceil
 from queue import SimpleQueue
 from typing import Any, Final
 
-from jobcore.backend import Return
+from jobcore.backend import InvalidArgument, Return
 from jobcore.eventloop import Loop
-from jobcore.run import Task, call, conclude, finish
+from jobcore.run import Raised, Task, call, conclude, finish
 from jobcore.timeouts import Timeouts
+from jobcore.transactions import THREAD_ONLY, end
 
 _SPELL: Final = 0.001
 """Seconds of expected work that are worth waking a thread for."""
@@ -148,10 +149,16 @@ class Hands:
         timeout = task.type.policy.timeout
         ended = call(task) if timeout is None else self.timeouts.call(task, timeout)
         if inspect.isawaitable(ended):
-            if self._pass_on(task, ended, hand):
+            if task.transaction is not None:
+                _drop(ended)
+                ended = Raised(InvalidArgument(THREAD_ONLY))
+            elif self._pass_on(task, ended, hand):
                 return False
-            task.cancelled, ended = True, Return()
+            else:
+                task.cancelled, ended = True, Return()
         conclude(task, ended)
+        if task.transaction is not None:
+            end(task, task.transaction)
         self._mean += (task.ended - task.began - self._mean) * 0.05
         task.setting.finished(task)
         return True

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypedDict, final
@@ -222,6 +222,10 @@ def _is_behavior(value: object) -> bool:
     return kinds and all(isinstance(behavior, ExceptionBehavior) for behavior in value.values())
 
 
+def _no_transaction() -> Any:
+    raise InvalidArgument("this JobContext is not that of a running job, and has no transaction")
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext(Generic[C]):
@@ -241,6 +245,11 @@ class JobContext(Generic[C]):
         pushed_at: when it was enqueued, by the store's clock.
         started_at: when this run was claimed, by the store's clock.
         logger: the queue's logger.
+
+    Example of a transfer that happens once, however often the job is begun:
+        @queue.job(context=True, on_exception=ExceptionBehavior.RETRY)
+        def pay(ctx: JobContext[None], account: int, cents: int) -> None:
+            ctx.transaction().execute(text("UPDATE …"), {"account": account, "cents": cents})
     """
 
     state: C
@@ -255,3 +264,18 @@ class JobContext(Generic[C]):
     pushed_at: datetime
     started_at: datetime
     logger: logging.Logger
+    _transact: Callable[[], Any] = field(default=_no_transaction, repr=False, compare=False)
+
+    def transaction(self) -> Any:
+        """A connection to the database that holds the queue, in a transaction that is the job's: for a plain def.
+
+        What is written on it is committed together with the job's success, if its lease was not taken over by then;
+        whatever else becomes of the job undoes it. Each call gives the same connection. PostgreSQL: SQLAlchemy's
+        `Connection`, in READ COMMITTED; not to be committed, rolled back or closed, but `begin_nested()` is allowed.
+
+        Raises:
+            InvalidArgument: the backend has no transactions for jobs, the job is async, or this is another thread.
+            ConfigurationError: its connections are at another isolation level.
+            BackendError: the store could not be reached, or refused.
+        """
+        return self._transact()

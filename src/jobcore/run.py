@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
+import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -36,7 +38,7 @@ from jobcore.job import (
 if TYPE_CHECKING:
     import logging
 
-    from jobcore.backend import Keep
+    from jobcore.backend import Answer, Keep, Transaction
 
 _RESULTS: Final = (Success, Retry, Failure)
 
@@ -70,6 +72,10 @@ class Setting(Protocol):
     @property
     def begun(self) -> Callable[[Task], None] | None:
         """Told of each task that begins, if anybody wants to know."""
+        ...
+
+    def transact(self, task: Task, thread: int, /) -> Any:
+        """The connection of a task's transaction, for a job that runs in `thread` and asks for it."""
         ...
 
     def finished(self, task: Task, /) -> None:
@@ -138,8 +144,8 @@ class Task:
     """
 
     __slots__ = (
-        "abandoned", "args", "began", "cancelled", "claim", "claimed", "ended", "expired", "lost",
-        "outcome", "repeated", "setting", "type", "until",
+        "abandoned", "answer", "args", "began", "cancelled", "claim", "claimed", "ended", "expired", "lost",
+        "outcome", "repeated", "setting", "transaction", "type", "until",
     )  # fmt: skip
 
     def __init__(self, setting: Setting, claim: Claim, type: Runnable, args: msgspec.Raw, until: float) -> None:
@@ -152,6 +158,8 @@ class Task:
         self.began = 0.0
         self.ended = 0.0
         self.outcome: Outcome | None = None
+        self.transaction: Transaction | None = None  # that the job asked for
+        self.answer: Answer | None = None  # the store's to its settlement
         self.expired = False  # its timeout fired
         self.cancelled = False  # the worker takes it back
         self.abandoned = False  # ran on past timeout and grace: its lease is let go
@@ -174,6 +182,7 @@ class Task:
             pushed_at=moment(claim.pushed_at),
             started_at=moment(claim.started_at),
             logger=self.setting.logger,
+            _transact=partial(self.setting.transact, self, threading.get_ident()),
         )
 
 

@@ -108,6 +108,16 @@ class Settler:
     def _settle(self, lane: Lane, batch: list[Task]) -> None:
         if not batch:
             return
+        self._ask(lane, [task for task in batch if task.answer is None])
+        self._forget(batch)
+        lane.held.difference_update(batch)
+        self._settled(batch)
+        self._tell(lane, batch)
+
+    def _ask(self, lane: Lane, batch: list[Task]) -> None:
+        """Have the store settle those that their own transactions have not."""
+        if not batch:
+            return
         settlements: list[tuple[Hold, Outcome]] = [
             (task.claim.hold, task.outcome) for task in batch if task.outcome is not None
         ]
@@ -120,15 +130,13 @@ class Settler:
                 task.repeated = True
             raise
         self._outage.worked()
-        self._forget(batch)
-        lane.held.difference_update(batch)
-        self._settled(batch)
-        self._tell(lane, batch, answers)
+        for task, answer in zip(batch, answers, strict=True):
+            task.answer = answer
 
-    def _tell(self, lane: Lane, batch: list[Task], answers: list[Answer]) -> None:
+    def _tell(self, lane: Lane, batch: list[Task]) -> None:
         if self._shift.teller:
             at = clocks.wall()
-            told = (settled_event(lane.name, task, answer, at) for task, answer in zip(batch, answers, strict=True))
+            told = (settled_event(lane.name, task, at) for task in batch)
             self._shift.teller.tell([event for event in told if event is not None])
 
     def _measure(self, number: int) -> None:
@@ -152,9 +160,9 @@ _KINDS: Final[dict[State, Kind]] = {
 }
 
 
-def settled_event(queue: str, task: Task, answer: Answer, at: float) -> Event | None:
-    """The event that a settlement's answer amounts to; None where it was told before."""
-    claim, outcome, reason = task.claim, task.outcome, ""
+def settled_event(queue: str, task: Task, at: float) -> Event | None:
+    """The event that the answer to a task's settlement amounts to; None where it was told before."""
+    claim, outcome, answer, reason = task.claim, task.outcome, task.answer, ""
     match outcome:
         case _ if answer is Answer.LOST and task.lost:
             return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobcore import clocks
 from jobcore.events import Teller
+from jobcore.transactions import begin
 
 if TYPE_CHECKING:
     from collections import deque
@@ -49,6 +50,10 @@ class Lane:
     def is_due(self, now: float) -> bool:
         """Whether to claim."""
         return self.woken or self.look_at <= now
+
+    def transact(self, task: Task, thread: int) -> Any:
+        """The connection of a task's transaction."""
+        return begin(self.binding.backend, task, thread)
 
     def finished(self, task: Task) -> None:
         """A task has its outcome."""

@@ -17,7 +17,7 @@ from jobcore.backend.checks import (
 )
 from jobcore.backend.clock import Clock, SystemClock
 from jobcore.backend.options import url_options
-from jobcore.backend.protocol import Backend, Joins, Wakes
+from jobcore.backend.protocol import Backend, Joins, Transaction, Transacts, Wakes
 from jobcore.backend.states import FINISHED, MOVES, REDRIVABLE, Move, State
 from jobcore.backend.values import (
     Answer,
@@ -78,6 +78,8 @@ __all__ = [
     "State",
     "Succeed",
     "SystemClock",
+    "Transaction",
+    "Transacts",
     "Unavailable",
     "Uncertain",
     "Wakes",

@@ -9,7 +9,20 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from jobcore.backend.states import State
-from jobcore.backend.values import Answer, Claim, Claimed, Counts, Entry, Hold, Keep, Outcome, Page, Push, Pushed
+from jobcore.backend.values import (
+    Answer,
+    Claim,
+    Claimed,
+    Counts,
+    Entry,
+    Hold,
+    Keep,
+    Outcome,
+    Page,
+    Push,
+    Pushed,
+    Succeed,
+)
 
 
 class Backend(Protocol):
@@ -107,4 +120,34 @@ class Joins(Protocol):
 
     async def ajoin(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """`push` in the open transaction of an async connection or session."""
+        ...
+
+
+class Transaction(Protocol):
+    """A transaction for one running job to write in. It holds nothing of the queue before `commit`, which ends it."""
+
+    @property
+    def connection(self) -> Any:
+        """The client library's connection, in the open transaction."""
+        ...
+
+    def commit(self, hold: Hold, outcome: Succeed, keep: Keep) -> Answer:
+        """DONE: the token was current, and the success and all that was written stand together (4, 9).
+
+        LOST: it was not, and nothing was written. What raises has written nothing either; but after `Uncertain` it
+        may have, and settling the hold tells: DONE, it had not.
+        """
+        ...
+
+    def rollback(self) -> None:
+        """Undo all that was written. Raises nothing."""
+        ...
+
+
+@runtime_checkable
+class Transacts(Protocol):
+    """A store in which a job can write, so that its writes and its success are one."""
+
+    def transact(self, queue: str, timeout: int | None = None) -> Transaction:
+        """Begin a transaction, whose statements may take `timeout` microseconds each (None: as long as they take)."""
         ...
