@@ -22,8 +22,8 @@ def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
         if stored and stored[0][2]:
             yield wake, {"queue": queue}
         if others := [push.id for push in missing if push.id not in told]:
-            known = yield "get", {"queue": queue, "ids": others}
-            told |= {id: Pushed(id, created=False, state=_state(state)) for id, state, *_ in known}
+            known = yield "known", {"queue": queue, "ids": others}
+            told |= {id: Pushed(id, created=False, state=_state(state)) for id, state in known}
     return list(_in_turn(pushes, told))
 
 

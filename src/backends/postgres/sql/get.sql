@@ -1,8 +1,7 @@
 -- get: all that is known of some jobs.
 --
 -- Parameters: queue; now (µs, or null: the server's clock); ids[].
--- Gives an entry for each id that is known: its state is 'scheduled' where it is ready and lies ahead, and
---   'remembered' where only the id is left. Locks nothing.
+-- Gives an entry for each job that there is; its state is 'scheduled' where it is ready and lies ahead. Locks nothing.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
 )
@@ -12,4 +11,4 @@ SELECT
 FROM clock, unnest(%(ids)b::text[]) AS asked (wanted) CROSS JOIN LATERAL (
     SELECT * FROM {schema}.jobs WHERE queue = %(queue)s AND id = asked.wanted
 ) AS job
-WHERE state <> 'remembered' OR place > clock.now
+WHERE state <> 'remembered'
