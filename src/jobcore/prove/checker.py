@@ -203,7 +203,8 @@ class _Life:
     def stale(self) -> list[int]:
         """The tokens that were accepted after they had ceased to be current."""
         done = [each for each in self.settlements if each.answer is Answer.DONE]
-        late = {each.fence for each in (*done, *self.extensions) if self._was_taken(each.fence, before=each.sent)}
+        accepted: list[Settlement | Extension] = [*done, *self.extensions]
+        late = {each.fence for each in accepted if self._was_taken(each.fence, before=each.sent)}
         twice = {first.fence for first, second in pairwise(done) if first.fence == second.fence}
         return sorted(late | twice)
 
