@@ -16,8 +16,9 @@ from jobcore.backend.checks import (
     check_settle,
 )
 from jobcore.backend.clock import Clock, SystemClock
+from jobcore.backend.findings import Finding, Level
 from jobcore.backend.options import url_options
-from jobcore.backend.protocol import Backend, Joins, Transaction, Transacts, Wakes
+from jobcore.backend.protocol import Backend, Diagnoses, Joins, Transaction, Transacts, Wakes
 from jobcore.backend.states import FINISHED, MOVES, REDRIVABLE, Move, State
 from jobcore.backend.values import (
     Answer,
@@ -60,12 +61,15 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "Counts",
+    "Diagnoses",
     "Entry",
     "Fail",
+    "Finding",
     "Hold",
     "InvalidArgument",
     "Joins",
     "Keep",
+    "Level",
     "Move",
     "Outcome",
     "Page",

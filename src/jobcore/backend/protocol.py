@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from jobcore.backend.findings import Finding
 from jobcore.backend.states import State
 from jobcore.backend.values import (
     Answer,
@@ -150,4 +151,17 @@ class Transacts(Protocol):
 
     def transact(self, queue: str, timeout: int | None = None) -> Transaction:
         """Begin a transaction, whose statements may take `timeout` microseconds each (None: as long as they take)."""
+        ...
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """A store that can say what it guarantees as it is set up. Both verbs only look, and are cheap at any depth."""
+
+    def diagnose(self) -> list[Finding]:
+        """What the store keeps, what it may lose and when, and what is amiss; what can't be known is said to be so."""
+        ...
+
+    def queues(self) -> list[str]:
+        """The names of the queues that hold jobs, in order."""
         ...
