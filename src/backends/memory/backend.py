@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -47,7 +48,7 @@ class Store:
     """The jobs of some queues, for one backend or for several that share them."""
 
     def __init__(self) -> None:
-        self.queues: dict[str, Jobs] = {}
+        self.queues = defaultdict[str, Jobs](Jobs)
         self.changed = threading.Condition(_lock)
 
     def wake(self) -> None:
@@ -130,7 +131,7 @@ class MemoryBackend:
         """See `Backend.remove`."""
         _check_ids(queue, ids)
         with self._looking(queue) as (jobs, now):
-            return [jobs.remove(id, now) for id in ids]
+            return jobs.remove(ids, now)
 
     def destroy(self, queue: str) -> None:
         """See `Backend.destroy`."""
@@ -148,11 +149,12 @@ class MemoryBackend:
         for queue in queues:
             check_queue(queue)
         with self.store.changed:
-            due = self._due(queues)
-            if not due and timeout > 0:
-                self.store.changed.wait(min(timeout, 1.0, self._until_due(queues)))
-                due = self._due(queues)
-            return due
+            ahead = self._ahead(queues)
+            soonest = min(ahead.values(), default=timeout)
+            if min(soonest, timeout) > 0:  # nor for so little that a clock standing still keeps us busy
+                self.store.changed.wait(min(timeout, 1.0, max(soonest, _MIN_WAIT)))
+                ahead = self._ahead(queues)
+            return {queue for queue, seconds in ahead.items() if seconds <= 0}
 
     @contextmanager
     def _looking(self, queue: str) -> Iterator[tuple[Jobs, int]]:
@@ -166,23 +168,19 @@ class MemoryBackend:
         """The same, for verbs that can make a job ready: the queue is made, and whoever waits is woken."""
         with self.store.changed:
             self._check_open()
-            yield self.store.queues.setdefault(queue, Jobs()), self._clock.now()
+            yield self.store.queues[queue], self._clock.now()
             self.store.changed.notify_all()
 
     def _check_open(self) -> None:
         if self._closed:
             raise QueueClosed("this backend was closed")
 
-    def _due(self, queues: Collection[str]) -> set[str]:
+    def _ahead(self, queues: Collection[str]) -> dict[str, float]:
+        """Seconds until the first job is due, of each queue in which some wait."""
         self._check_open()
         now = self._clock.now()
-        return {queue for queue in queues if queue in self.store.queues and self.store.queues[queue].any_due(now)}
-
-    def _until_due(self, queues: Collection[str]) -> float:
-        """Seconds until the first job of these comes due; not so few that a clock standing still keeps us busy."""
-        now = self._clock.now()
-        ahead = (self.store.queues[queue].next_due(now) for queue in queues if queue in self.store.queues)
-        return max(_MIN_WAIT, min((place - now for place in ahead if place), default=_SECOND) / _SECOND)
+        soonest = {queue: self.store.queues[queue].soonest() for queue in queues if queue in self.store.queues}
+        return {queue: (place - now) / _SECOND for queue, place in soonest.items() if place is not None}
 
 
 def _check_ids(queue: str, ids: Sequence[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from heapq import heappop, heappush, nsmallest
+import sys
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heappush, nsmallest
 from itertools import count, islice
 from typing import Final
 
@@ -29,20 +31,24 @@ from jobcore.backend import (
     State,
     Succeed,
 )
-from jobcore.backends.memory.job import Job, Key, Lease
-from jobcore.backends.memory.order import Order
+from jobcore.backends.memory.job import Job, Key
 
 _SECOND: Final = 1_000_000
 
 
 class Jobs:
-    """The jobs of one queue. Whoever calls holds the lock, has checked the arguments, and says what time it is."""
+    """The jobs of one queue. Whoever calls holds the lock, has checked the arguments, and says what time it is.
+
+    What claims and settlements need is at hand: of each priority the jobs that wait, as a heap by place; what
+    each call holds; and what has ended, in that order. Listings and counts look at every job.
+    """
 
     def __init__(self) -> None:
-        failed = Order()  # one for both, as they share a cap
-        self._orders = {state: Order() for state in State} | {State.FAILED: failed, State.TIMED_OUT: failed}
+        ended = {state: OrderedDict[str, Job]() for state in State}
         self._jobs: dict[str, Job] = {}
+        self._waiting: defaultdict[int, list[tuple[int, int, Job]]] = defaultdict(list)
         self._calls: dict[bytes, dict[str, Job]] = {}
+        self._ended = ended | {State.TIMED_OUT: ended[State.FAILED]}  # which share a cap
         self._remembered: dict[str, int] = {}
         self._expiries: list[tuple[int, str]] = []
         self._serial = count(1)
@@ -54,30 +60,26 @@ class Jobs:
         known = self._jobs.get(push.id)
         if known is not None or push.id in self._remembered:
             return Pushed(push.id, created=False, state=known.view(now) if known else None)
-        place = max(now + push.delay, push.run_at or 0)
-        job = Job(push.id, push.payload, push.priority, push.remember, now, place, next(self._serial))
-        self._jobs[job.id] = job
-        self._enter(job, State.READY)
-        return Pushed(job.id, created=True, state=job.view(now))
+        job = Job(push, now, max(now + push.delay, push.run_at or 0), next(self._serial))
+        self._jobs[push.id] = job
+        self._wait(job)
+        return Pushed(push.id, created=True, state=job.view(now))
 
     def claim(self, limit: int, lease: int, holder: str, call: bytes, max_bytes: int, now: int) -> Claimed:
         """Give due jobs to `holder`, or again those that `call` holds."""
         if call in self._calls:
             return Claimed(self._held(call), now, now)
-        jobs, full = self._choose(limit, max_bytes, now)
+        jobs, full = self._take(limit, max_bytes, now)
         for job in jobs:
-            self._leave(job)
             job.attempt += 1
-            job.started_at = now
-            self._enter(job, State.RUNNING)
+            job.state, job.started_at = State.RUNNING, now
             self._grant(job, call, holder, now, lease)
-        return Claimed(self._held(call), now, now if full else self.next_due(now))
+        return Claimed(self._held(call), now, now if full else self.soonest())
 
     def reclaim(self, limit: int, lease: int, holder: str, call: bytes, of: str | None, now: int) -> list[Claim]:
         """Give running jobs whose holder is lost to another, or again those that `call` holds."""
         if call not in self._calls:
-            for lapsed_at, _, id in nsmallest(limit, self._lost(of, now)):
-                job = self._jobs[id]
+            for lapsed_at, _, job in nsmallest(limit, self._lost(of, now)):
                 self._release(job)
                 job.lost += 1
                 self._grant(job, call, holder, now, lease, lapsed_at)
@@ -86,51 +88,43 @@ class Jobs:
     def extend(self, hold: Hold, lease: int, now: int) -> Answer:
         """Move the end of a lease."""
         job = self._jobs.get(hold.id)
-        if job is None or job.lease is None or not job.held_by(hold):
+        if job is None or job.claim is None or not job.is_held(hold):
             return Answer.LOST
-        job.lease = replace(job.lease, until=now + lease)
+        job.claim = replace(job.claim, lease_until=now + lease)
         return Answer.HELD
 
     def settle(self, hold: Hold, outcome: Outcome, keep: Keep, now: int) -> Answer:
         """End a run as `outcome` says, and keep no more than `keep` of its kind."""
         job = self._jobs.get(hold.id)
-        if job is None or not job.held_by(hold):
+        if job is None or not job.is_held(hold):
             return Answer.LOST
         self._release(job)
-        self._leave(job)
         match outcome:
             case Succeed(value):
                 job.reason, job.value = None, value
-                self._finish(job, State.SUCCEEDED, keep.succeeded, now)
+                self._end(job, State.SUCCEEDED, keep.succeeded, now)
             case Fail(state, reason):
                 job.reason = reason
-                self._finish(job, state, None if state is State.BROKEN else keep.failed, now)
+                self._end(job, state, sys.maxsize if state is State.BROKEN else keep.failed, now)
             case Retry(delay, reason):
                 job.reason = reason
-                self._ready(job, now + delay)
+                self._wait_anew(job, now + delay)
             case Return():
                 job.attempt -= 1
-                self._enter(job, State.READY)
+                self._wait(job)
         return Answer.DONE
 
-    def any_due(self, now: int) -> bool:
-        """Whether there is something to claim."""
-        return any(True for _ in self._waiting(State.READY, now))
-
-    def next_due(self, now: int) -> int | None:
-        """The first place that lies ahead, over all priorities."""
-        ready = self._orders[State.READY]
-        ahead = (next(ready.walk((band, now + 1), (band + 1,)), None) for band in self._bands())
-        return min((key[1] for key in ahead if key), default=None)
+    def soonest(self) -> int | None:
+        """The first place of all that wait, over all priorities."""
+        return min((waiting[0][0] for waiting in self._waiting.values() if waiting), default=None)
 
     def peek(self, state: State, limit: int, after: str | None, now: int) -> Page:
-        """A page of a state's listing. The cursor is the least key that can follow the page's last."""
-        keys = list(islice(self._listing(state, now, _parse(after)), limit + 1))
-        entries = [self._jobs[key[-1]].entry(now) for key in keys[:limit]]
-        if len(keys) <= limit:
-            return Page(entries, None)
-        *front, last, _ = keys[limit - 1]
-        return Page(entries, ",".join(map(str, (*front, last + 1))))
+        """A page of a state's listing. The cursor is the key of the page's last."""
+        low = _parse(after)
+        listed = ((job.key, id) for id, job in self._jobs.items() if job.view(now) is state and job.key > low)
+        page = nsmallest(limit + 1, listed)
+        entries = [self._jobs[id].entry(now) for _, id in page[:limit]]
+        return Page(entries, ",".join(map(str, page[limit - 1][0])) if len(page) > limit else None)
 
     def get(self, id: str, now: int) -> Entry | None:
         """What is known of a job."""
@@ -139,18 +133,7 @@ class Jobs:
 
     def counts(self, now: int) -> Counts:
         """How many jobs are in each state."""
-        ready = self._orders[State.READY]
-        due = sum(ready.rank((band, now + 1)) - ready.rank((band,)) for band in self._bands())
-        timed_out = sum(1 for _ in self._listing(State.TIMED_OUT, now))
-        return Counts(
-            ready=due,
-            scheduled=len(ready) - due,
-            running=len(self._orders[State.RUNNING]),
-            succeeded=len(self._orders[State.SUCCEEDED]),
-            failed=len(self._orders[State.FAILED]) - timed_out,
-            timed_out=timed_out,
-            broken=len(self._orders[State.BROKEN]),
-        )
+        return Counts(**Counter(job.view(now).value for job in self._jobs.values()))
 
     def redrive(self, id: str, now: int) -> Answer:
         """Make a failed job ready again, as if it had never run."""
@@ -159,14 +142,21 @@ class Jobs:
             return Answer.MISSING
         if job.state not in REDRIVABLE:
             return Answer.WRONG_STATE
-        self._leave(job)
+        del self._ended[job.state][id]
         job.attempt = job.lost = 0
         job.finished_at = job.reason = None
-        self._ready(job, now)
+        self._wait_anew(job, now)
         return Answer.DONE
 
-    def remove(self, id: str, now: int) -> Answer:
-        """Take a job out of the store."""
+    def remove(self, ids: Sequence[str], now: int) -> list[Answer]:
+        """Take jobs out of the store."""
+        answers = [self._remove(id, now) for id in ids]
+        for waiting in self._waiting.values():
+            waiting[:] = [row for row in waiting if self._jobs.get(row[-1].push.id) is row[-1]]
+            heapify(waiting)
+        return answers
+
+    def _remove(self, id: str, now: int) -> Answer:
         job = self._jobs.get(id)
         if job is None:
             return Answer.MISSING
@@ -177,30 +167,39 @@ class Jobs:
 
     # -- moving a job
 
-    def _enter(self, job: Job, state: State) -> None:
-        job.state = state
-        self._orders[state].add(job.key)
+    def _wait(self, job: Job) -> None:
+        job.state = State.READY
+        heappush(self._waiting[job.push.priority], (job.place, job.seq, job))
 
-    def _leave(self, job: Job) -> None:
-        self._orders[job.state].remove(job.key)
-
-    def _ready(self, job: Job, place: int) -> None:
+    def _wait_anew(self, job: Job, place: int) -> None:
         job.place, job.seq = place, next(self._serial)
-        self._enter(job, State.READY)
+        self._wait(job)
 
-    def _finish(self, job: Job, state: State, cap: int | None, now: int) -> None:
-        job.finished_at, job.settled = now, next(self._serial)
-        self._enter(job, state)
-        order = self._orders[state]
-        while cap is not None and len(order) > cap:
-            self._drop(self._jobs[order.last()[-1]], now)
+    def _take(self, limit: int, max_bytes: int, now: int) -> tuple[list[Job], bool]:
+        """Due jobs, which wait no more, and whether `limit` or `max_bytes` ended the choice."""
+        taken: list[Job] = []
+        for _, waiting in sorted(self._waiting.items(), reverse=True):
+            while waiting and waiting[0][0] <= now:
+                max_bytes -= len(waiting[0][-1].push.payload)
+                if len(taken) == limit or (taken and max_bytes < 0):
+                    return taken, True
+                taken.append(heappop(waiting)[-1])
+        return taken, len(taken) == limit
+
+    def _end(self, job: Job, state: State, cap: int, now: int) -> None:
+        job.state, job.finished_at, job.seq = state, now, next(self._serial)
+        ended = self._ended[state]
+        ended[job.push.id] = job
+        while len(ended) > cap:
+            self._drop(next(iter(ended.values())), now)
 
     def _drop(self, job: Job, now: int) -> None:
-        self._leave(job)
-        del self._jobs[job.id]
-        if job.remember:
-            expiry = self._remembered[job.id] = now + job.remember * _SECOND
-            heappush(self._expiries, (expiry, job.id))
+        id, remember = job.push.id, job.push.remember
+        self._ended[job.state].pop(id, None)
+        del self._jobs[id]
+        if remember:
+            expiry = self._remembered[id] = now + remember * _SECOND
+            heappush(self._expiries, (expiry, id))
 
     def _forget(self, now: int) -> None:
         while self._expiries and self._expiries[0][0] <= now:
@@ -210,57 +209,32 @@ class Jobs:
 
     def _grant(self, job: Job, call: bytes, holder: str, now: int, lease: int, lapsed_at: int | None = None) -> None:
         self._fence = max(self._fence + 1, now)
-        job.lease = Lease(call, self._fence, holder, now + lease, lapsed_at)
-        self._calls.setdefault(call, {})[job.id] = job
+        push, until = job.push, now + lease
+        job.holder = holder
+        job.claim = Claim(
+            push.id, call, self._fence, push.payload, push.priority, job.attempt, job.lost, job.pushed_at,
+            job.started_at, until, lapsed_at,
+        )  # fmt: skip
+        self._calls.setdefault(call, {})[push.id] = job
 
     def _release(self, job: Job) -> None:
-        assert job.lease is not None  # noqa: S101 -- told to the type checker: its caller has looked
-        held = self._calls[job.lease.call]
-        del held[job.id]
+        assert job.claim is not None  # noqa: S101 -- told to the type checker: its caller has looked
+        held = self._calls[job.claim.call]
+        del held[job.push.id]
         if not held:
-            del self._calls[job.lease.call]
-        job.lease = None
+            del self._calls[job.claim.call]
+        job.claim = None
 
     def _held(self, call: bytes) -> list[Claim]:
         """What `call` holds, in the order in which it was given."""
-        return [job.claim(job.lease) for job in self._calls.get(call, {}).values() if job.lease]
+        return [job.claim for job in self._calls.get(call, {}).values() if job.claim]
 
-    def _lost(self, of: str | None, now: int) -> Iterator[tuple[int, int, str]]:
+    def _lost(self, of: str | None, now: int) -> Iterator[tuple[int, int, Job]]:
         """The end of its lease, and the job, for each that runs and may be taken over."""
-        for key in self._orders[State.RUNNING].walk():
-            job = self._jobs[key[-1]]
-            if job.lease and (job.lease.until <= now if of is None else job.lease.holder == of):
-                yield job.lease.until, job.seq, job.id
-
-    # -- choosing among jobs
-
-    def _choose(self, limit: int, max_bytes: int, now: int) -> tuple[list[Job], bool]:
-        """The jobs to claim, and whether `limit` or `max_bytes` ended the choice."""
-        chosen: list[Job] = []
-        for key in islice(self._waiting(State.READY, now), limit):
-            job = self._jobs[key[-1]]
-            max_bytes -= len(job.payload)
-            if chosen and max_bytes < 0:
-                return chosen, True
-            chosen.append(job)
-        return chosen, len(chosen) == limit
-
-    def _bands(self, low: Key = ()) -> Iterator[int]:
-        """The negated priorities that waiting jobs have, in their order."""
-        while key := next(self._orders[State.READY].walk(low), None):
-            yield key[0]
-            low = (key[0] + 1,)
-
-    def _waiting(self, view: State, now: int, low: Key = ()) -> Iterator[Key]:
-        """The keys of jobs that are due (READY) or not yet (SCHEDULED), band by band."""
-        for band in self._bands(low):
-            begin, end = ((band,), (band, now + 1)) if view is State.READY else ((band, now + 1), (band + 1,))
-            yield from self._orders[State.READY].walk(max(low, begin), end)
-
-    def _listing(self, state: State, now: int, low: Key = ()) -> Iterator[Key]:
-        if state in {State.READY, State.SCHEDULED}:
-            return self._waiting(state, now, low)
-        return (key for key in self._orders[state].walk(low) if self._jobs[key[-1]].state is state)
+        for held in self._calls.values():
+            for job in held.values():
+                if job.claim and (job.claim.lease_until <= now if of is None else job.holder == of):
+                    yield job.claim.lease_until, job.seq, job
 
 
 def _parse(cursor: str | None) -> Key:
