@@ -86,12 +86,14 @@ def check_settle(queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: 
     for hold, outcome in settlements:
         _check_hold(hold)
         match outcome:
+            case Succeed(value=None):
+                pass  # nearly all, and so the first
+            case Succeed(value=value) if not isinstance(value, bytes):
+                raise InvalidArgument(f"a value is bytes, not {type(value).__name__}")
             case Retry(delay=delay):
                 _check_whole("delay", delay)
             case Fail(state=state) if state not in FINISHED or state is State.SUCCEEDED:
                 raise InvalidArgument(f"a job fails as FAILED, TIMED_OUT or BROKEN, not {state!r}")
-            case Succeed(value=value) if not isinstance(value, bytes | None):
-                raise InvalidArgument(f"a value is bytes, not {type(value).__name__}")
 
 
 def check_peek(queue: str, limit: int) -> None:
