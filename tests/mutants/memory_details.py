@@ -73,7 +73,7 @@ MUTANTS: Final = [
         Reclaiming,
         "memory/jobs.py",
         "nsmallest(limit, self._lost(of, now))",
-        "[*islice(self._lost(of, now), limit)]",
+        "[*self._lost(of, now)][:limit]",
     ),
     Mutant(
         "reclaim-says-now",

@@ -6,7 +6,7 @@ import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heappush, nsmallest
-from itertools import count, islice
+from itertools import count
 from typing import Final
 
 from msgspec.structs import replace
