@@ -41,13 +41,15 @@ from jobcore.backends.postgres.operating import operate
 from jobcore.backends.postgres.pushing import pushing
 from jobcore.backends.postgres.settling import settle
 from jobcore.backends.postgres.statements import Statements
+from jobcore.backends.postgres.transacting import Transacting
+from jobcore.backends.postgres.transaction import JobTransaction
 from jobcore.backends.postgres.waiting import Waiting
 
 _ALL: Final[WeakSet[PostgresBackend]] = WeakSet()
 
 
 class PostgresBackend:
-    """A `Backend` in a PostgreSQL database, 13 or newer, with `Wakes` and `Joins`.
+    """A `Backend` in a PostgreSQL database, 13 or newer, with `Wakes`, `Joins` and `Transacts`.
 
     Args:
         engine: a SQLAlchemy engine over psycopg 3. Connections are opened as it opens its own, but into a pool of
@@ -85,6 +87,7 @@ class PostgresBackend:
         self._waiting.after_fork()
 
     def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+        self._transacting.after_fork()
         """See `Backend.push`."""
         check_push(queue, pushes)
         self._database.make()
@@ -158,6 +161,7 @@ class PostgresBackend:
         self._waiting.close()
 
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
+        self._transacting.close()
         """See `Wakes.wait`."""
         for queue in queues:
             check_queue(queue)
@@ -176,6 +180,11 @@ class PostgresBackend:
 
 def _check_ids(queue: str, ids: Sequence[str]) -> None:
     check_queue(queue)
+    def transact(self, queue: str, timeout: int | None = None) -> JobTransaction:
+        """See `Transacts.transact`: for a SQLAlchemy `Connection`."""
+        check_queue(queue)
+        return self._transacting.begin(queue, timeout)
+
     for id in ids:
         check_id(id)
 

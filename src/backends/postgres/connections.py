@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import psycopg
@@ -75,8 +76,8 @@ class Connections:
         if self._closed:
             raise QueueClosed("this backend was closed")
 
-    def open(self) -> Connection:
-        """A new connection, in autocommit, that no pool knows.
+    def open(self, *, own: bool = True) -> Connection:
+        """A new connection that no pool knows: the driver's own, in autocommit, or one as the engine opens them.
 
         Raises:
             Unavailable: there is none to be had.
@@ -85,7 +86,10 @@ class Connections:
             opened = self._source.connect()
             connection = cast("Connection", opened.driver_connection)
             opened.detach()
-            self._set_up(connection)
+            if own:
+                self._set_up(connection)
+            elif not self.prepare:
+                connection.prepare_threshold = None
         except (psycopg.Error, SQLAlchemyError) as error:
             raise Unavailable(f"no connection to PostgreSQL: {_said(error)}") from error
         return connection
@@ -116,6 +120,10 @@ class Connections:
 
     def close(self) -> None:
         """Close what idles here; what is in use is closed when it comes back."""
+    def over(self, connection: Connection) -> AbstractContextManager[None]:
+        """Watch over work on a connection: it is cut off when that takes too long."""
+        return self._watchdog.over(connection)
+
         self._closed = True
         self._pool.dispose()
         self._watchdog.stop()
@@ -124,7 +132,7 @@ class Connections:
         proxy = self._check_out()
         connection = cast("Connection", proxy.driver_connection)
         try:
-            with self._watchdog.over(connection):
+            with self.over(connection):
                 return work(connection)
         except psycopg.Error as error:
             if not last and isinstance(error, (*_CONFLICTS, errors.FeatureNotSupported)):
@@ -138,7 +146,7 @@ class Connections:
         while True:
             self.check_open()
             proxy = self._pool.connect()
-            if not _has_input(cast("Connection", proxy.driver_connection)):
+            if not has_input(cast("Connection", proxy.driver_connection)):
                 return proxy
             proxy.invalidate()
 
@@ -170,7 +178,7 @@ def failure(error: Exception, *, broken: bool) -> BackendError:
     return Refused(f"PostgreSQL refused: {_said(error)}")
 
 
-def _has_input(connection: Connection) -> bool:
+def has_input(connection: Connection) -> bool:
     """Whether the server has said something that was not asked for: most likely goodbye."""
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
