@@ -79,6 +79,7 @@ class PostgresBackend:
         self._database = Database(engine, Statements(schema), clock, timeout, prepare=prepare)
         self._claiming = Claiming(self._database)
         self._waiting = Waiting(self._database, clock, notify=notify)
+        self._transacting = Transacting(engine, self._database)
         _ALL.add(self)
 
     def after_fork(self) -> None:
@@ -86,8 +87,8 @@ class PostgresBackend:
         self._database.connections.after_fork()
         self._waiting.after_fork()
 
-    def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         self._transacting.after_fork()
+    def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Backend.push`."""
         check_push(queue, pushes)
         self._database.make()
@@ -160,8 +161,8 @@ class PostgresBackend:
         self._database.connections.close()
         self._waiting.close()
 
-    def wait(self, queues: Collection[str], timeout: float) -> set[str]:
         self._transacting.close()
+    def wait(self, queues: Collection[str], timeout: float) -> set[str]:
         """See `Wakes.wait`."""
         for queue in queues:
             check_queue(queue)
@@ -177,9 +178,6 @@ class PostgresBackend:
         check_push(queue, pushes)
         return await joining.ajoin(self._database, connection, pushing(queue, pushes, "announce"))
 
-
-def _check_ids(queue: str, ids: Sequence[str]) -> None:
-    check_queue(queue)
     def transact(self, queue: str, timeout: int | None = None) -> JobTransaction:
         """See `Transacts.transact`: for a SQLAlchemy `Connection`."""
         check_queue(queue)
@@ -187,6 +185,9 @@ def _check_ids(queue: str, ids: Sequence[str]) -> None:
 
     for id in ids:
         check_id(id)
+
+def _check_ids(queue: str, ids: Sequence[str]) -> None:
+    check_queue(queue)
 
 
 def _after_fork() -> None:
