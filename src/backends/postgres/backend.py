@@ -77,17 +77,17 @@ class PostgresBackend:
         if engine.dialect.driver != "psycopg":
             raise ConfigurationError(f"the engine is to be over psycopg (postgresql+psycopg://), not {engine.driver}")
         self._database = Database(engine, Statements(schema), clock, timeout, prepare=prepare)
+        self._transacting = Transacting(engine, self._database)
         self._claiming = Claiming(self._database)
         self._waiting = Waiting(self._database, clock, notify=notify)
-        self._transacting = Transacting(engine, self._database)
         _ALL.add(self)
 
     def after_fork(self) -> None:
         """Called in a forked child: go on with connections of its own, and leave its parent's alone."""
         self._database.connections.after_fork()
+        self._transacting.after_fork()
         self._waiting.after_fork()
 
-        self._transacting.after_fork()
     def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Backend.push`."""
         check_push(queue, pushes)
@@ -159,9 +159,9 @@ class PostgresBackend:
     def close(self) -> None:
         """See `Backend.close`. The engine stays open; it is its owner's."""
         self._database.connections.close()
+        self._transacting.close()
         self._waiting.close()
 
-        self._transacting.close()
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
         """See `Wakes.wait`."""
         for queue in queues:
@@ -183,11 +183,11 @@ class PostgresBackend:
         check_queue(queue)
         return self._transacting.begin(queue, timeout)
 
-    for id in ids:
-        check_id(id)
 
 def _check_ids(queue: str, ids: Sequence[str]) -> None:
     check_queue(queue)
+    for id in ids:
+        check_id(id)
 
 
 def _after_fork() -> None:

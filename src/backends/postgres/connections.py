@@ -118,12 +118,12 @@ class Connections:
         """Set how statements are planned and bounded: in the transaction only (`local`), or in the session."""
         connection.execute(_SETTINGS, {"timeout": f"{round(self._timeout * 1000)}ms", "local": local})
 
-    def close(self) -> None:
-        """Close what idles here; what is in use is closed when it comes back."""
     def over(self, connection: Connection) -> AbstractContextManager[None]:
         """Watch over work on a connection: it is cut off when that takes too long."""
         return self._watchdog.over(connection)
 
+    def close(self) -> None:
+        """Close what idles here; what is in use is closed when it comes back."""
         self._closed = True
         self._pool.dispose()
         self._watchdog.stop()
