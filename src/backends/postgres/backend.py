@@ -59,6 +59,7 @@ class PostgresBackend:
         timeout: seconds that a verb may take.
         notify: whether `wait` listens for notifications, or only looks again each second.
         prepare: whether statements are prepared. Without, no verb leaves anything in its session: for poolers.
+        check_triggers: seconds between looks at the triggers by which other programs' jobs wake; not with `notify` off.
 
     Raises:
         ConfigurationError: the engine is of another driver, or the schema's name can't be used.
@@ -73,13 +74,14 @@ class PostgresBackend:
         timeout: float = 10.0,
         notify: bool = True,
         prepare: bool = True,
+        check_triggers: float = 60.0,
     ) -> None:
         if engine.dialect.driver != "psycopg":
             raise ConfigurationError(f"the engine is to be over psycopg (postgresql+psycopg://), not {engine.driver}")
         self._database = Database(engine, Statements(schema), clock, timeout, prepare=prepare)
         self._transacting = Transacting(engine, self._database)
         self._claiming = Claiming(self._database)
-        self._waiting = Waiting(self._database, clock, notify=notify)
+        self._waiting = Waiting(self._database, clock, notify=notify, check_triggers=check_triggers)
         _ALL.add(self)
 
     def after_fork(self) -> None:
@@ -132,7 +134,7 @@ class PostgresBackend:
         """See `Backend.get`."""
         _check_ids(queue, ids)
         found = self._database.run("get", {"queue": queue, "ids": sorted({*ids})})
-        entries = {row[0]: rows.entry(row) for row in found if row[1] != "remembered"}
+        entries = {row[0]: rows.entry(row) for row in found}
         return [entries.get(id) for id in ids]
 
     def counts(self, queue: str) -> Counts:

@@ -30,6 +30,7 @@ _CONFLICTS: Final = (errors.SerializationFailure, errors.DeadlockDetected)
 
 # A client that freezes within a transaction must not keep the queue's lock: nobody could settle any more.
 # A plan that is kept must not be one that was made for an empty table, nor one that changes with its size.
+# The verbs tell who waits by themselves, after their commit and not within it: the triggers leave them alone.
 _SETTINGS: Final = """
 SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
     set_config('idle_in_transaction_session_timeout', %(timeout)s, %(local)s),
@@ -39,6 +40,7 @@ SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
     set_config('enable_hashjoin', 'off', %(local)s),
     set_config('enable_mergejoin', 'off', %(local)s),
     set_config('jit', 'off', %(local)s),
+    set_config('jobcore.quiet', 'on', %(local)s),
     set_config('default_transaction_isolation', 'read committed', %(local)s)
 """
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import psycopg
+from psycopg import errors
 from sqlalchemy import Engine
 
-from jobcore.backend import BackendError, Clock, QueueClosed, Uncertain
+from jobcore.backend import BackendError, Clock, QueueClosed, Refused, Uncertain
 from jobcore.backends.postgres.connections import Connection, Connections
 from jobcore.backends.postgres.rows import Parameters, Row
 from jobcore.backends.postgres.schema import migrate
@@ -20,6 +21,8 @@ Run: TypeAlias = Callable[[str, Parameters], list[Row]]
 
 Steps: TypeAlias = Iterable[tuple[str, Parameters]]
 """Statements, by their stems, and their parameters."""
+
+_UNMADE: Final = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)
 
 
 def no_more(_rows: list[Row]) -> Steps:
@@ -76,7 +79,12 @@ class Database:
         if parameters.get("ids") == []:
             return []
         given = self.timed(parameters)
-        return self.connections.call(lambda connection: work(connection, given))
+        try:
+            return self.connections.call(lambda connection: work(connection, given))
+        except Refused as error:
+            if isinstance(error.__cause__, _UNMADE):
+                self._made = False  # somebody dropped it: the next call makes it, or finds it made
+            raise
 
     def _execute(self, connection: Connection, stem: str, given: Parameters) -> list[Row]:
         if self.connections.prepare:

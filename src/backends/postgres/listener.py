@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -64,7 +65,7 @@ class Listener:
             if self._listening.is_set():
                 self._listening.clear()
                 pause = _FIRST_PAUSE
-            self._stopped.wait(pause)
+            self._stopped.wait(pause * random.uniform(0.5, 1))  # noqa: S311 -- spreads retries, hides nothing
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _listen(self) -> None:

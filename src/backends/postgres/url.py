@@ -28,7 +28,7 @@ def _seconds(text: str) -> float:
 
 
 _OWN: Final[dict[str, Callable[[str], Any]]] = {
-    "schema": str, "timeout": _seconds, "notify": _switch, "prepare": _switch,
+    "schema": str, "timeout": _seconds, "notify": _switch, "prepare": _switch, "check_triggers": _seconds,
 }  # fmt: skip
 _LIBPQ: Final = (
     "application_name", "channel_binding", "client_encoding", "connect_timeout", "gssencmode", "host", "hostaddr",
@@ -41,8 +41,9 @@ _LIBPQ: Final = (
 def connect(url: str, *, clock: Clock | None = None) -> PostgresBackend:
     """Open `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; nothing is sent yet.
 
-    Options: schema=jobcore, timeout=10 (seconds), notify=on, prepare=on (off for a pooler in transaction mode), and
-    those of libpq that concern the connection (sslmode, sslrootcert, application_name, connect_timeout, …).
+    Options: schema=jobcore, timeout=10 (seconds), notify=on, prepare=on (off for a pooler in transaction mode),
+    check_triggers=60 (seconds), and those of libpq that concern the connection (sslmode, sslrootcert,
+    application_name, connect_timeout, …).
 
     Raises:
         ConfigurationError: the URL has another form, or an option that does not exist.

@@ -11,6 +11,7 @@ from typing import Final
 from jobcore.backend import Clock
 from jobcore.backends.postgres.database import Database
 from jobcore.backends.postgres.listener import Listener
+from jobcore.backends.postgres.triggers import Triggers
 
 _LONGEST: Final = 1.0
 _SHORTEST: Final = 0.001
@@ -28,10 +29,15 @@ class Waiter:
 
 
 class Waiting:
-    """The calls of one client that wait; they share one listening connection."""
+    """The calls of one client that wait; they share one listening connection.
 
-    def __init__(self, database: Database, clock: Clock | None, *, notify: bool) -> None:
+    Nothing is queued for them: what a notification leaves behind is a queue's name in the set of each call that waits
+    for it, so the listener never blocks, and who is busy hears nothing.
+    """
+
+    def __init__(self, database: Database, clock: Clock | None, *, notify: bool, check_triggers: float) -> None:
         self._notify = notify
+        self._check_triggers = check_triggers
         self._database = database
         self.after_fork()
         if clock:
@@ -41,7 +47,8 @@ class Waiting:
         """Begin, or begin anew in a forked child."""
         self._waiters = set[Waiter]()
         channel = self._database.statements.channel
-        self._listener = Listener(self._database.connections, channel, self._tell, self._call_all)
+        self._triggers = Triggers(self._database, self._check_triggers)
+        self._listener = Listener(self._database.connections, channel, self._tell, self._heard_nothing)
 
     def close(self) -> None:
         """End the listening, and the calls that wait: they look once more, and find the connections closed."""
@@ -79,6 +86,7 @@ class Waiting:
         """Have pushes to these queues notify; whether any of them did not till now."""
         if not self._notify or not self._listener.listens(max(0.0, deadline - time.monotonic())):
             return False
+        self._triggers.look()
         return bool(self._database.run("sleep", {"queues": sorted(queues)}))
 
     def _look(self, queues: Collection[str]) -> dict[str, float]:
@@ -91,6 +99,11 @@ class Waiting:
             if queue in waiter.queues:
                 waiter.notified.add(queue)
                 waiter.called.set()
+
+    def _heard_nothing(self) -> None:
+        """After a time of deafness: anything may have been missed, and the server may be another one."""
+        self._triggers.doubt()
+        self._call_all()
 
     def _call_all(self) -> None:
         """Have all look again."""
