@@ -19,6 +19,9 @@ HOUR: Final = 3_600_000_000
 SHORT: Final = 1_000
 """Microseconds of a lease that runs out soon."""
 
+DEAD: Final = "a dead client"
+"""The holder of claims whose answers nobody was there to hear."""
+
 CALLS: Final = 1_000
 """No client makes so many claims: calls are told apart by the number of their client in thousands."""
 
@@ -31,6 +34,7 @@ KEEPS: Final = (Keep(1000, 1000), Keep(1000, 0))
 _WEIGHTS: Final = {
     "push": 5,
     "claim": 8,
+    "claim_and_die": 1,
     "settle": 10,
     "extend": 3,
     "reclaim": 4,
@@ -109,10 +113,13 @@ class Hammer:
             self._record.claim(*arguments, heard=False)
         self._hold([claim.hold for claim in self._record.claim(*arguments)])
 
+    def claim_and_die(self) -> None:
+        """Claim as one that never hears the answer."""
+        self._record.claim(1, HOUR, self._new_call(), NO_BOUND, holder=DEAD, heard=False)
+
     def reclaim(self) -> None:
-        """Take over what lapsed, or what some client has."""
-        of = self._chance.choice([None, None, "client 0", "client 1"])
-        arguments = self._chance.randint(1, 3), self._lease(), self._new_call(), of
+        """Take over what lapsed, or what a client has that is dead."""
+        arguments = self._chance.randint(1, 3), self._lease(), self._new_call(), self._chance.choice([None, None, DEAD])
         if self._is_unheard():
             self._record.reclaim(*arguments, heard=False)
         self._hold([claim.hold for claim in self._record.reclaim(*arguments)])

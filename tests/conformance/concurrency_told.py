@@ -23,6 +23,10 @@ _LAWS: Final = {
 
 _COLUMNS: Final = ("", "began", "ended", "who", "call", "answer")
 
+_EXPLANATION: Final = """\
+Times are in µs. Each call has its effect at one moment between its two times, and no choice of such moments
+explains the answer that is marked: the job can only have been one of these."""
+
 
 def told(found: Unexplained[Job]) -> str:
     """Which law is broken, and the operations on the job since it was last certain what it was."""
@@ -30,11 +34,7 @@ def told(found: Unexplained[Job]) -> str:
     lines = [f"Broken is {law}: {law.sentence}", ""]
     lines += [f"What was done to the job {found.operation.job!r}, which was: {found.since}", ""]
     lines += _table(found)
-    lines += [
-        "",
-        "Times are in µs. Each call has its effect at one moment between its two times, and no choice of such",
-    ]
-    lines += ["moments explains the answer that is marked. By then the job can only have been:"]
+    lines += ["", _EXPLANATION]
     lines += sorted({f"  {state}" for state in found.states})
     return "\n".join(lines)
 

@@ -66,9 +66,11 @@ class Recording:
         """See `Backend.push`. What is not heard or not known is answered by nothing, here and below."""
         return self._batch("push", pushes, [push.id for push in pushes], heard=heard)
 
-    def claim(self, limit: int, lease: int, call: bytes, max_bytes: int, *, heard: bool = True) -> list[Claim]:
-        """See `Backend.claim`."""
-        return self._take("claim", (limit, lease, self.client, call, max_bytes), heard=heard)
+    def claim(
+        self, limit: int, lease: int, call: bytes, max_bytes: int, *, holder: str | None = None, heard: bool = True
+    ) -> list[Claim]:
+        """See `Backend.claim`; the holder is this client unless given."""
+        return self._take("claim", (limit, lease, holder or self.client, call, max_bytes), heard=heard)
 
     def reclaim(self, limit: int, lease: int, call: bytes, of: str | None, *, heard: bool = True) -> list[Claim]:
         """See `Backend.reclaim`."""
