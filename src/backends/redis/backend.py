@@ -20,6 +20,7 @@ from jobcore.backend import (
     ConfigurationError,
     Counts,
     Entry,
+    Finding,
     Hold,
     InvalidArgument,
     Keep,
@@ -41,6 +42,7 @@ from jobcore.backend import (
 from jobcore.backends.redis import replies
 from jobcore.backends.redis.arguments import cursor, encode, following, row_of, token, words_of
 from jobcore.backends.redis.cluster import Cluster
+from jobcore.backends.redis.diagnosis import findings, keys_like, read_facts
 from jobcore.backends.redis.link import Connection, exchange
 from jobcore.backends.redis.routes import Route, Single
 from jobcore.backends.redis.scripts import Request, command, packed, request
@@ -51,7 +53,7 @@ PREFIX: Final = "jobcore"
 
 
 class RedisBackend:
-    """Jobs in Redis, Valkey or a cluster of them: `Backend` and `Wakes`.
+    """Jobs in Redis, Valkey or a cluster of them: `Backend`, `Wakes` and `Diagnoses`.
 
     A call makes one exchange with the server. It goes over connections of this object's own, made like those
     of the client but without its repeats: as many as there are calls at once.
@@ -161,6 +163,19 @@ class RedisBackend:
             check_queue(queue)
         self._check_open()
         return self._waiting.wait(queues, timeout)
+
+    def diagnose(self) -> list[Finding]:
+        """See `Diagnoses.diagnose`: of a cluster, for each server that holds keys."""
+        self._check_open()
+        return [finding for facts in self._route.each(read_facts) for finding in findings(facts)]
+
+    def queues(self) -> list[str]:
+        """See `Diagnoses.queues`. Reads the names of all keys that the server has, in steps."""
+        self._check_open()
+        begin, end = f"{{{self._prefix}:", "}:jobs"
+        found = self._route.each(partial(keys_like, pattern=f"{begin}*{end}".encode()))
+        names = {key.decode()[len(begin) : -len(end)] for keys in found for key in keys}
+        return sorted(name for name in names if ":" not in name)  # else it is of a prefix that begins like ours
 
     def close(self) -> None:
         """See `Backend.close`. The client that was given stays as it is."""

@@ -58,6 +58,13 @@ class Cluster:
         """See `Route`."""
         return [(self._links_to(self._home(tag))[1], [tag]) for tag in tags]
 
+    def each(self, ask: Callable[[Connection], T]) -> list[T]:
+        """See `Route`."""
+        try:
+            return [self._links_to(primary)[0].call(ask) for primary in self._asked(_primaries)]
+        except ResponseError as error:
+            raise refusal(error) from error
+
     def close(self) -> None:
         """See `Route`."""
         for links in self._links.values():
@@ -125,6 +132,10 @@ def _a_pool(client: RedisCluster) -> redis.ConnectionPool:
     """The pool of any node: they differ in host and port alone."""
     node = client.get_default_node()  # type: ignore[no-untyped-call]  # redis-py has no types there
     return client.get_redis_connection(node).connection_pool
+
+
+def _primaries(client: RedisCluster) -> list[Address]:
+    return [(node.host, node.port) for node in client.get_primaries()]  # type: ignore[no-untyped-call]  # likewise
 
 
 def _asking(ask: Callable[[Connection], T], connection: Connection) -> T:

@@ -24,6 +24,10 @@ class Route(Protocol):
         """Links for waiting: for each, the tags whose keys can be waited for in one command over it."""
         ...
 
+    def each(self, ask: Callable[[Connection], T]) -> list[T]:
+        """Let `ask` have an exchange with every server that holds keys. Raises as `call`."""
+        ...
+
     def close(self) -> None:
         """Close what is open."""
         ...
@@ -47,6 +51,10 @@ class Single:
     def patient(self, tags: Iterable[str]) -> list[tuple[Link, list[str]]]:
         """See `Route`."""
         return [(self._patient, list(tags))]
+
+    def each(self, ask: Callable[[Connection], T]) -> list[T]:
+        """See `Route`."""
+        return [self.call("", ask)]
 
     def close(self) -> None:
         """See `Route`."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import total_ordering
 
 from msgspec import Struct
 
 
-@total_ordering
 class Level(StrEnum):
-    """How much a finding matters; they compare by that."""
+    """How much a finding matters."""
 
     OK = "ok"
     NOTE = "note"  # worth knowing, or it could not be found out
     WARNING = "warning"  # something may be lost, late or refused, in circumstances that are told
     DANGER = "danger"  # something is lost or refused now, or will be by the next ordinary mishap
 
-    def __lt__(self, other: str) -> bool:
-        order = list(Level)
-        return order.index(self) < order.index(Level(other))
+    @property
+    def weight(self) -> int:
+        """It as a number, to compare by."""
+        return list(Level).index(self)
 
 
 class Finding(Struct, frozen=True):

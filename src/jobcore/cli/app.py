@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobcore.cli import conformance, enqueueing, looking, monitoring, operating, output, proving, working
+from jobcore.cli import conformance, doctoring, enqueueing, looking, monitoring, operating, output, proving, working
 from jobcore.cli.exits import code_of
 from jobcore.cli.secrets import without_passwords
 from jobcore.errors import JobcoreError
@@ -57,5 +57,6 @@ app.command()(looking.debug)
 app.command()(operating.redrive)
 app.command()(operating.remove)
 app.command()(operating.destroy)
+app.command()(doctoring.doctor)
 app.command()(conformance.conformance)
 app.command()(proving.prove)

@@ -1,0 +1,111 @@
+"""The command `doctor`: what a store guarantees, and what is amiss, before something is lost."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.text import Text
+
+from jobcore.backend import Backend, Diagnoses, Finding, Level
+from jobcore.binding import VARIABLE
+from jobcore.cli import options, output
+from jobcore.cli.exits import ExitCode
+from jobcore.cli.secrets import given_url, without_passwords
+from jobcore.cli.targets import open_queue
+from jobcore.connect import open_backend
+from jobcore.doctor import examine_queue, examine_store, worst
+from jobcore.errors import ConfigurationError
+from jobcore.queue import Queue
+
+_STYLES: Final = {Level.OK: "green", Level.NOTE: "cyan", Level.WARNING: "yellow", Level.DANGER: "bold red"}
+_MOST_QUEUES: Final = 100
+
+Told = tuple[str, Finding]
+"""Where something was found (the store, or a queue's name), and what."""
+
+
+def doctor(
+    target: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[URL] [QUEUE]...",
+            help="A store (env:NAME reads its URL from that variable), and queues as module:attribute, whose "
+            "jobs are then decoded, or by name. Without queues: all that the store has.",
+            show_default=False,
+        ),
+    ] = None,
+    url: options.Url = None,
+    fail_on: Annotated[Level, typer.Option("--fail-on", help="Exit with 1 from this level on.")] = Level.WARNING,
+    json: options.Json = False,
+) -> None:
+    """Say what a store guarantees, and what is amiss in its queues, with what mends it. Only looks."""
+    urls = [text for text in target or () if _is_url(text)]
+    targets = [text for text in target or () if not _is_url(text)]
+    if len(urls) + bool(url) > 1:
+        raise ConfigurationError("one store at a time: there are two URLs")
+    with ExitStack() as stack:
+        found = list(_examine(stack, targets, urls[0] if urls else url))
+    level = worst(finding for _, finding in found)
+    if json:
+        told = [{"where": where, **msgspec.structs.asdict(finding)} for where, finding in found]
+        output.print_json({"level": level, "findings": told})
+    else:
+        _print(found, level)
+    raise typer.Exit(ExitCode.FAILED if level.weight >= fail_on.weight else ExitCode.DONE)
+
+
+def _is_url(text: str) -> bool:
+    return "://" in text or text.startswith("env:")
+
+
+def _examine(stack: ExitStack, targets: Sequence[str], url: str | None) -> Iterator[Told]:
+    """The stores' findings first, then those of each queue."""
+    if targets:
+        queues = [stack.enter_context(open_queue(target, url)) for target in targets]
+        backends = list({id(queue.backend): queue.backend for queue in queues}.values())
+    else:
+        backend = _open(stack, url)
+        names = backend.queues()[:_MOST_QUEUES] if isinstance(backend, Diagnoses) else []
+        queues, backends = [Queue(name, backend) for name in names], [backend]
+    for backend in backends:
+        yield from (("store", finding) for finding in examine_store(backend))
+    for number, queue in enumerate(queues):
+        decode = bool(targets) and ":" in targets[number]
+        yield from ((queue.name, finding) for finding in examine_queue(queue, decode=decode))
+
+
+def _open(stack: ExitStack, url: str | None) -> Backend:
+    given = given_url(url) or os.environ.get(VARIABLE)
+    if not given:
+        raise ConfigurationError(f"which store? Give its URL, or a queue as module:attribute, or set {VARIABLE}")
+    backend = open_backend(given)
+    stack.callback(backend.close)
+    return backend
+
+
+def _print(found: Sequence[Told], level: Level) -> None:
+    """One line each, and below it what follows and what mends it, where something has to be done."""
+    screen = output.console()
+    width = max((len(f"{where}: {finding.about}") for where, finding in found), default=0)
+    for where, finding in found:
+        head = Text(f"{finding.level.upper():8}", style=_STYLES[finding.level])
+        screen.print(head + Text(f"{where}: {finding.about}".ljust(width + 2)) + _text(finding.found), soft_wrap=True)
+        for label, text in (("so", finding.consequence), ("do", finding.remedy)):
+            if text:
+                screen.print(Text(" " * 10 + f"{label}: ", style="dim") + _text(text), soft_wrap=True)
+    output.say(_SUMMARY[level])
+
+
+_SUMMARY: Final = {
+    Level.OK: "Nothing is amiss.",
+    Level.NOTE: "Nothing is amiss; there are notes.",
+    Level.WARNING: "There are warnings: in some circumstances jobs can be lost, late or refused.",
+    Level.DANGER: "There is danger: jobs are being lost, late or refused, or will be by the next ordinary mishap.",
+}
+
+
+def _text(value: Any) -> Text:
+    return Text(without_passwords(str(value)))
