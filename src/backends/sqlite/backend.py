@@ -16,6 +16,7 @@ from jobcore.backend import (
     Clock,
     Counts,
     Entry,
+    Finding,
     Hold,
     InvalidArgument,
     Keep,
@@ -35,9 +36,11 @@ from jobcore.backend import (
     check_settle,
 )
 from jobcore.backends.sqlite import holding, listing, moving, settling
+from jobcore.backends.sqlite.diagnosis import findings
 from jobcore.backends.sqlite.file import File
 from jobcore.backends.sqlite.joining import joined
 from jobcore.backends.sqlite.order import first_place
+from jobcore.backends.sqlite.scripts import script
 from jobcore.backends.sqlite.transaction import Transaction
 from jobcore.backends.sqlite.waiting import bell, wait_for_change
 
@@ -131,6 +134,15 @@ class SqliteBackend:
         """See `Backend.destroy`."""
         check_queue(queue)
         self._write(queue, moving.destroy)
+
+    def diagnose(self) -> list[Finding]:
+        """See `Diagnoses.diagnose`. A file that is not there yet is not made."""
+        self._file.check_open()
+        return list(findings(self._file))
+
+    def queues(self) -> list[str]:
+        """See `Diagnoses.queues`."""
+        return self._file.read(lambda db: [name for (name,) in db.execute(script("queues"))])
 
     def close(self) -> None:
         """See `Backend.close`. The file stays."""

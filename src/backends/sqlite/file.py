@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +24,7 @@ T = TypeVar("T")
 class File:
     """A database file with one connection that writes, and as many that read as threads do so at once.
 
-    Nothing is opened before it is needed.
+    Nothing is opened before it is needed, and a file that is not there is read as an empty one: only writing makes it.
 
     Args:
         path: where the file is or is to be.
@@ -33,7 +35,7 @@ class File:
     def __init__(self, path: str | PathLike[str], timeout: float, synchronous: str) -> None:
         self.path = Path(path).absolute()  # wherever this process goes later
         self._timeout = timeout
-        self._synchronous = synchronous
+        self.synchronous = synchronous
         self._closed = False
         self._writer = Writer(self.path, self._open, timeout)
         self.begin_anew()
@@ -72,6 +74,8 @@ class File:
         """A number that changes with each commit, of any process. It is read from shared memory, not from disk."""
         with GATE, self._watching:
             self.check_open()
+            if self._is_missing():
+                return 0
             try:
                 self._watcher = self._watcher or patiently(self._open, self._timeout)
                 return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
@@ -99,6 +103,9 @@ class File:
 
     def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
         self.check_open()
+        if self._is_missing():
+            with closing(_empty()) as nothing:
+                return look(nothing)
         db = self._idle.pop() if self._idle else self._open()
         try:
             db.execute("BEGIN")
@@ -112,6 +119,11 @@ class File:
         else:
             self._idle.append(db)
         return seen
+
+    def _is_missing(self) -> bool:
+        """Whether the file is still to be made, where it could be."""
+        # Path's own methods raise where a folder may not be looked into; opening says better what is wrong there.
+        return not os.path.exists(self.path) and os.path.isdir(self.path.parent)  # noqa: PTH110, PTH112 -- see above
 
     def _open(self) -> sqlite3.Connection:
         """A new connection, to tables that are up to date. Raises sqlite3.Error where a lock is another's."""
@@ -127,5 +139,12 @@ class File:
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise Refused(f"{self.path}: no write-ahead log can be kept here; choose a local disk")
-        db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        db.execute(f"PRAGMA synchronous = {self.synchronous}")
         prepare(db)
+
+
+def _empty() -> sqlite3.Connection:
+    """What a new file would be, in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    prepare(db)
+    return db
