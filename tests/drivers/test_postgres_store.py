@@ -91,7 +91,9 @@ class TestSchema:
         assert [child.returncode for child in children] == [0] * 4
         backend = connect(url)
         assert backend.counts("q").ready == 4
-        assert sql(backend, "SELECT number FROM {s}.migrations ORDER BY number") == [(step.number,) for step in backend._database.statements.steps]
+        assert sql(backend, "SELECT number FROM {s}.migrations ORDER BY number") == [
+            (step.number,) for step in backend._database.statements.steps
+        ]
         backend.close()
 
     def test_one_that_is_there_needs_no_rights_but_to_use_it(self, backend: PostgresBackend, postgres_url: str) -> None:
@@ -403,6 +405,60 @@ class TestClaims:
         assert [claim.id for claim in take(backend, 5)] == ["late", "b"]
         backend.close()
 
+    def test_what_was_open_for_long_is_found_within_two_seconds(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        with backend._database.connections.open() as late, late.transaction():
+            backend.join(late, "q", [Push(f"late {n}", b"") for n in range(3)])
+            clock.advance(1)
+            backend.push("q", [Push(f"{n}", b"") for n in range(20)])
+            for _ in range(5):  # each looks, and takes the first of what it sees
+                clock.advance(3)
+                assert "late 0" not in [claim.id for claim in take(backend, 2)]
+        clock.advance(2, microseconds=1)
+        assert [claim.id for claim in take(backend, 2)] == ["late 0", "late 1"]
+        assert [claim.id for claim in take(backend, 2)] == ["late 2", "10"]
+        backend.close()
+
+    def test_more_of_it_than_a_claim_takes_is_given_by_the_next(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        with backend._database.connections.open() as late, late.transaction():
+            backend.join(late, "q", [Push(f"late {n}", b"") for n in range(4)])
+            clock.advance(1)
+            backend.push("q", [Push("a", b""), Push("b", b"")])
+            assert [claim.id for claim in take(backend, 1)] == ["a"]
+        assert [claim.id for claim in take(backend, 3)] == ["late 0", "late 1", "b"]  # it sees b first, and then looks
+        assert [claim.id for claim in take(backend, 3)] == ["late 2", "late 3"]
+        backend.close()
+
+    def test_what_a_claim_that_came_to_nothing_had_locked_is_found_within_two_seconds(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        backend.push("q", [Push(f"{n}", b"") for n in range(20)])
+        with backend._database.connections.open() as other, other.transaction(force_rollback=True):
+            other.execute(f"SELECT FROM {backend._database.statements.schema}.jobs WHERE id = '0' FOR UPDATE")
+            for _ in range(3):
+                clock.advance(3)
+                assert "0" not in [claim.id for claim in take(backend, 2)]
+        clock.advance(2, microseconds=1)
+        assert [claim.id for claim in take(backend, 2)] == ["0", "7"]
+        backend.close()
+
+    def test_what_should_not_have_come_is_found_within_half_a_minute(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        backend.push("q", [Push(f"{n}", b"") for n in range(40)])
+        for _ in range(3):
+            clock.advance(3)
+            take(backend, 2)
+        sql(backend, "UPDATE {s}.jobs SET state = 'ready', call = NULL WHERE id = '0'")  # by a human hand, say
+        clock.advance(3)
+        assert [claim.id for claim in take(backend, 2)] == ["6", "7"]
+        clock.advance(30)
+        assert [claim.id for claim in take(backend, 2)] == ["0", "8"]
+        backend.close()
+
     def test_anothers_return_is_the_next_to_be_claimed(self, url: str) -> None:
         clock = ManualClock()
         one, two = connect(url, clock=clock), connect(url, clock=clock)
@@ -428,8 +484,12 @@ class TestClaims:
             for _ in range(19):
                 claims = take(backend, 100)
                 backend.settle("q", [(claim.hold, Succeed()) for claim in claims], Keep())
-            marks = backend._claiming._marks["q"]
-            assert blocks(backend, marks) * 3 < blocks(backend, marks.whole())
+            marks, everything = backend._claiming._marks["q"], blocks(backend, Marks())
+            assert blocks(backend, marks) * 3 < everything
+            for _ in range(2):  # looks, of which the second knows what had ended by the first
+                clock.advance(3)
+                take(backend, 1)
+            assert blocks(backend, backend._claiming._marks["q"].to_look()) * 3 < everything
         backend.close()
 
     def test_batches_in_opposite_orders_do_not_deadlock(self, backend: PostgresBackend) -> None:
@@ -515,11 +575,7 @@ class TestPlans:
             sql(backend, "VACUUM ANALYZE {s}.jobs")
         claim = {"jobs": 50, "lease": LEASE, "holder": "me", "call": uuid4().bytes}
         marks = {
-            "looked": 0,
-            "seen": 0,
-            "ranks": [-1, 0],
-            "places": [0, 0],
-            "seqs": [0, 0],
+            **Marks(lows={-1: (0, 0), 0: (0, 0)}).parameters(),
             "onward": False,
             "max_bytes": 10**9,
         }

@@ -1,4 +1,4 @@
-"""The claim: from where the last one left off, and once over everything where that gave too little."""
+"""The claim: from where the last one left off, and from further back where that gave too little."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from jobcore.backend import Claimed
 from jobcore.backends.postgres import rows
 from jobcore.backends.postgres.database import Database, Run
-from jobcore.backends.postgres.marks import Marks
+from jobcore.backends.postgres.marks import END, Marks
 from jobcore.backends.postgres.rows import Parameters, Row
 
-_ABOUT_JOB = 5
-"""Where a job's columns begin in a row of claim.sql."""
+_ABOUT_JOB = 7
+"""Where a job's columns begin in a row of claim.sql: first its key, then itself."""
+_ID = _ABOUT_JOB + 3
 
 
 class Claiming:
@@ -28,26 +29,32 @@ class Claiming:
         if claimed.next_due == claimed.now or not marks.usable(claimed.now):
             return claimed
         run = self._database.run_further if claimed.claims else self._database.run
-        return self._attempt(run, queue, _rest(asked, claimed), self._marks[queue].whole())
+        return self._attempt(run, queue, _rest(asked, claimed), self._marks[queue].to_look(), claimed)
 
-    def _attempt(self, run: Run, queue: str, asked: Parameters, marks: Marks) -> Claimed:
+    def _attempt(self, run: Run, queue: str, asked: Parameters, marks: Marks, held: Claimed | None = None) -> Claimed:
+        """One statement. `held` is what an earlier one of this claim took, and this one gives again."""
         found = run("claim", {"queue": queue, **asked, **marks.parameters()})
-        self._learn(queue, marks, found)
-        now, next_due, *_ = found[0]
-        return Claimed(rows.claims([row[_ABOUT_JOB:] for row in found if row[_ABOUT_JOB] is not None]), now, next_due)
+        now, next_due, again, *_ = found[0]
+        known = {claim.id for claim in held.claims} if held else ()
+        given = [row for row in found if row[_ID] is not None]
+        self._learn(queue, marks, found[0], [] if again else [row for row in given if row[_ID] not in known])
+        return Claimed(rows.claims([row[_ABOUT_JOB:] for row in given]), now, next_due)
 
-    def _learn(self, queue: str, before: Marks, found: Sequence[Row]) -> None:
-        now, next_due, again, seen, returned, *_ = found[0]
-        lowered = before.lowered(seen or 0, returned or ())
+    def _learn(self, queue: str, before: Marks, told: Row, taken: Sequence[Row]) -> None:
+        """Note what a claim by the marks `before` tells, and where what it has taken lies."""
+        now, next_due, again, seen, returned, oldest, own, *_ = told
+        news = seen or 0, returned or ()
         current = self._marks.get(queue, before)
+        looked, filled = not before.usable(now), next_due == now
         if current.seen != before.seen:  # another thread knows of later returns than this claim did
-            after = current.lowered(seen or 0, returned or ())
-        elif next_due != now and not before.usable(now):
-            after = lowered.emptied(now)
-        elif next_due == now and not again and found[0][_ABOUT_JOB] is not None:
-            after = lowered.raised(now, *max(row[_ABOUT_JOB : _ABOUT_JOB + 3] for row in found))
+            after = current.lowered(*news)
+        elif again or (not taken if filled else not looked):
+            after = before.lowered(*news)
         else:
-            after = lowered
+            last = max(row[_ABOUT_JOB:_ID] for row in taken) if filled else END
+            after = (before.looking(now) if looked else before).lowered(*news).passed(now, last)
+            if looked:
+                after = after.based(oldest, own)
         self._marks[queue] = after
 
 

@@ -1,11 +1,13 @@
 -- claim: take due jobs in the order of their key, or give again what `call` holds.
 --
 -- Parameters: queue; now (µs, or null: the server's clock); jobs (the limit); lease (µs); holder; call;
---   max_bytes; and what this client knows from its last claims: ranks[] with places[] and seqs[] (the key
---   below which it left nothing ready in that rank), looked (µs: when it last looked at everything), seen (the number
---   of the last return that it knows of); onward: whether this goes on with what `call` has just begun.
+--   max_bytes; and what this client knows from its last claims (see marks.py): ranks[] with places[] and seqs[],
+--   where to begin in that rank, and base_places[] and base_seqs[], where to begin a look; looked and swept (µs: when
+--   it last looked, and looked at everything); seen (the number of the last return that it knows of); onward: whether
+--   this goes on with what `call` has just begun.
 -- Gives at least one row: now; what comes next (µs or null); whether it was given again; the last return, and the
---   ranks and places of all; and then the key and the columns of a job, or nulls when there is none.
+--   ranks and places of all; the oldest open transaction, and this one (null if it took nothing); and then the key
+--   and the columns of a job, or nulls when there is none.
 -- Locks: the jobs it takes, skipping those that others hold. Writes nothing when nothing is due.
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now,
@@ -16,14 +18,22 @@ WITH RECURSIVE clock AS MATERIALIZED (
     SELECT n, rank, place FROM {schema}.returns WHERE queue = %(queue)s AND n > %(seen)s
 ), mark AS MATERIALIZED (
     -- Marks spare us the entries of jobs long gone, which pile up before the first ready job while some
-    -- old snapshot is open. They miss what was committed late, so they hold for two seconds.
+    -- old snapshot is open. They miss what was committed late, so they hold for two seconds; those of the base may
+    -- miss what nobody foresees, so they hold for half a minute.
     SELECT
-        known.rank, least(known.place, back.place) AS place,
-        CASE WHEN back.place <= known.place THEN 0 ELSE known.seq END AS seq
+        known.rank, least(begin.place, back.place) AS place,
+        CASE WHEN back.place <= begin.place THEN 0 ELSE begin.seq END AS seq
     FROM clock
-    CROSS JOIN unnest(%(ranks)b::bigint[], %(places)b::bigint[], %(seqs)b::bigint[]) AS known (rank, place, seq)
+    CROSS JOIN unnest(
+        %(ranks)b::bigint[], %(places)b::bigint[], %(seqs)b::bigint[], %(base_places)b::bigint[], %(base_seqs)b::bigint[]
+    ) AS known (rank, place, seq, base_place, base_seq)
+    CROSS JOIN LATERAL (
+        SELECT known.place, known.seq WHERE clock.now - %(looked)s BETWEEN 0 AND 2000000
+        UNION ALL
+        SELECT known.base_place, known.base_seq WHERE NOT clock.now - %(looked)s BETWEEN 0 AND 2000000
+    ) AS begin (place, seq)
     CROSS JOIN LATERAL (SELECT min(place) AS place FROM returned WHERE rank = known.rank) AS back
-    WHERE clock.now - %(looked)s BETWEEN 0 AND 2000000
+    WHERE clock.now - %(swept)s BETWEEN 0 AND 30000000
 ), band (rank) AS (
     -- The ranks that may hold ready jobs, in order: those with a mark, and what is found between these.
     SELECT -101::bigint
@@ -82,6 +92,8 @@ SELECT
     EXISTS (SELECT FROM held) AND NOT %(onward)s,
     (SELECT max(n) FROM returned),
     (SELECT array_agg(ARRAY[rank, place]) FROM returned),
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+    pg_current_xact_id_if_assigned()::text::bigint,
     given.*
 FROM clock LEFT JOIN (
     SELECT * FROM claimed

@@ -67,7 +67,7 @@ WITH clock AS MATERIALIZED (
 ), outdated AS (
     DELETE FROM {schema}.returns
     USING clock
-    WHERE queue = %(queue)s AND at < clock.now - 10000000 AND EXISTS (SELECT FROM moved WHERE move = 'return')
+    WHERE queue = %(queue)s AND at < clock.now - 60000000 AND EXISTS (SELECT FROM moved WHERE move = 'return')
 )
 SELECT position, readied AND EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s)
 FROM (
