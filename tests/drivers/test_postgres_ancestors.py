@@ -9,9 +9,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from core.loops import Told, eventually, running, states
 
+from jobcore import Queue, Worker
 from jobcore.backend import Keep, Push, State, Succeed
 from jobcore.backends.postgres import PostgresBackend, connect
+from jobcore.events import Kind
 
 SCHEMA = f"ihp_{os.getpid()}"
 BOUND = 20.0
@@ -69,11 +72,35 @@ def test_ihp_a_watcher_is_woken_by_a_notification(backend: PostgresBackend, post
     assert found == {"q"}
 
 
+def test_ihp_a_cached_plan_error_under_a_running_worker_is_retried_and_nobody_notices(
+    backend: PostgresBackend, postgres_url: str
+) -> None:
+    queue, told, ran = Queue("q", backend), Told(), list[int]()
+
+    @queue.job
+    def note(number: int) -> None:
+        ran.append(number)
+
+    with (
+        psycopg.connect(postgres_url, autocommit=True) as other,
+        running(Worker(queue, concurrency=1, lease=1, on_event=told)),
+    ):
+        for width in range(300, 310):  # from the second on, what is altered is under statements that were prepared
+            note.enqueue(width)
+            eventually(lambda width=width: width in ran)
+            other.execute(f"DROP VIEW IF EXISTS {SCHEMA}.all_jobs")  # it would forbid it
+            other.execute(f"ALTER TABLE {SCHEMA}.jobs ALTER COLUMN holder TYPE varchar({width})")
+        eventually(lambda: states(queue) == {})
+    assert ran == [*range(300, 310)]
+    assert {*told.kinds()} == {Kind.STARTED, Kind.SUCCEEDED}
+
+
 def test_ihp_a_cached_plan_error_is_retried_once(backend: PostgresBackend, postgres_url: str) -> None:
     backend.push("q", [Push("a", b"{}")])
     for _ in range(10):  # until the statements are prepared
         backend.get("q", ["a"])
     with psycopg.connect(postgres_url) as other:
+        other.execute(f"DROP VIEW {SCHEMA}.all_jobs")  # it would forbid it
         other.execute(f"ALTER TABLE {SCHEMA}.jobs ALTER COLUMN holder TYPE varchar(300)")
     assert [entry and entry.state for entry in backend.get("q", ["a"])] == [State.READY]
     (claim,) = backend.claim("q", 1, 60_000_000, "worker", uuid4().bytes, 1 << 20).claims
