@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from jobcore.backend import Claim, Fail, Keep, Push, Refused, Retry, Return, State, Succeed
-from jobcore.backends.redis import RedisBackend, connect
+from jobcore.backends.redis import RedisBackend, connect, scripts
 from jobcore.testing import START, ManualClock
 
 from servers import redis as servers
@@ -19,6 +19,7 @@ from servers import redis as servers
 SECOND = 1_000_000
 ROOMY = Keep(failed=10, succeeded=10)
 TAG = "{jobcore:q}"
+VERBS = [each.stem for each in Path(scripts.__file__).with_name("lua").glob("*.lua") if each.stem != "common"]
 
 
 @pytest.fixture(scope="module", params=servers.binaries())
@@ -282,3 +283,10 @@ def test_the_documented_account_is_enough(server: servers.Server, store: redis.R
     with pytest.raises(Refused, match="NOPERM"):
         connect(server.url.replace("//", "//jobs:PASSWORD@") + "?prefix=other").counts("q")
     backend.close()
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_a_script_brings_no_function_that_it_does_not_use(verb: str) -> None:
+    text = scripts.script(verb).text.decode()
+    functions = re.findall(r"^local function (\w+)", text, re.MULTILINE)
+    assert [name for name in functions if len(re.findall(rf"\b{name}\b", text)) < 2] == []

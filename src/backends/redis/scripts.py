@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 _KEYS: Final = re.compile(r"^-- KEYS (.*)$", re.MULTILINE)
+_FUNCTION: Final = re.compile(r"^local function (\w+)", re.MULTILINE)
 
 
 class Script(NamedTuple):
@@ -28,14 +29,26 @@ class Script(NamedTuple):
 
 @cache
 def script(verb: str) -> Script:
-    """The script of a verb: `lua/VERB.lua` behind `lua/common.lua`."""
+    """The script of a verb: `lua/VERB.lua` behind what it needs of `lua/common.lua`."""
     body = _read(verb)
     header = _KEYS.search(body)
     if header is None:
         raise ValueError(f"{verb}.lua does not say which KEYS it takes")
     keys = tuple(header[1].split())
-    text = f"local {', '.join(keys)} = unpack(KEYS)\n{_read('common')}\n{body}".encode()
+    text = f"local {', '.join(keys)} = unpack(KEYS)\n{_with_shared(body)}".encode()
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode(), keys)
+
+
+def _with_shared(body: str) -> str:
+    """A verb behind the paragraphs of `common.lua`, but for functions that nothing after them calls.
+
+    Redis makes all functions of a script anew at each call, which costs more than many verbs do.
+    """
+    for paragraph in reversed(_read("common").split("\n\n")):
+        function = _FUNCTION.search(paragraph)
+        if function is None or re.search(rf"\b{function[1]}\(", body):
+            body = f"{paragraph}\n\n{body}"
+    return body
 
 
 def _read(name: str) -> str:

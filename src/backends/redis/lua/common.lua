@@ -1,5 +1,6 @@
--- What the verbs share; it stands before each of them. `KEYS` are here under the names that a verb's header
--- gives them. Numbers are exact up to 2^53 and must never be joined to text (Lua keeps 14 digits there).
+-- What the verbs share. Before each of them stands what it needs of it: every paragraph, but no function that it
+-- does not call (one a paragraph). `KEYS` are here under the names that a verb's header gives them. Numbers are exact
+-- up to 2^53 and must never be joined to text (Lua keeps 14 digits there).
 local exec, pack, unpacked, char = redis.call, struct.pack, struct.unpack, string.char
 
 -- A job in `jobs`: HEAD, note, payload. HEAD is state, told, key, pushed_at, remember, #note.
@@ -20,12 +21,11 @@ local TOKEN_SIZE, CALL_SIZE = 24, 16
 local REMEMBER, REMEMBER_AT = '>I4', 49
 
 -- The store's clock, or the one that tests move by hand.
-local function clock()
-  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+local now = tonumber(ARGV[1])
+if not now then
   local time = exec('TIME')
-  return time[1] * 1000000 + time[2]
+  now = time[1] * 1000000 + time[2]
 end
-local now = clock()
 
 -- A number as text, exact and made once: Redis is slow at turning a script's numbers into text, over and over.
 local function text(number)
