@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 import msgspec
 
+from jobcore.connect import GROUP
 from jobcore.errors import JobcoreError
-from jobcore.prove.worker import GRACE_SECONDS, Orders
+from jobcore.prove.worker import GRACE_SECONDS, Orders, work
 
 _TAIL: Final = 2000
 _TICK_SECONDS: Final = 0.002
@@ -26,13 +28,12 @@ class Fleet:
 
     Args:
         size: how many.
-        orders: what they are told; each start has another journal, in the folder of this one's.
+        orders: what they are told; each start has a journal of its own, in the folder of the log.
     """
 
     def __init__(self, size: int, orders: Orders) -> None:
         self._orders = orders
-        self._folder = Path(orders.journal).parent
-        self._log = self._folder / "workers.log"
+        self._log = Path(orders.log)
         self._started = 0
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
@@ -57,9 +58,10 @@ class Fleet:
     def check(self) -> None:
         """Raise JobcoreError, with what it said, if one has ended by itself."""
         for worker in list(self._all):
-            if worker.ended_by_itself:
-                said = self._log.read_bytes()[-_TAIL:].decode(errors="replace")
-                raise JobcoreError(f"a worker process ended by itself, with {worker.process.returncode}: {said}")
+            code = worker.ended_by_itself
+            if code is not None:
+                said = self._log.read_bytes()[-_TAIL:].decode(errors="replace") if self._log.exists() else ""
+                raise JobcoreError(f"a worker process ended by itself, with {code}: {said}")
 
     def stop(self) -> None:
         """Have all finish what they do, and leave; whoever does not is killed."""
@@ -77,44 +79,38 @@ class Fleet:
     def _start(self) -> None:
         with self._lock:
             self._started += 1
-            path = self._folder / f"worker-{self._started:04}.journal"
+            path = self._log.parent / f"worker-{self._started:04}.journal"
             path.touch()
-            worker = Worker(msgspec.structs.replace(self._orders, journal=str(path)), self._log)
+            worker = Worker(msgspec.structs.replace(self._orders, journal=str(path)))
             self._idle.append(worker)
             self._all.append(worker)
 
 
 class Worker:
-    """One worker process, in a process group of its own: Ctrl-C is its parent's business.
+    """One worker process, forked off a process that has loaded all there is to load: so that it is there at once.
 
     Attributes:
         journal: its file.
         killed: whether it was killed here.
     """
 
-    def __init__(self, orders: Orders, log: Path) -> None:
+    def __init__(self, orders: Orders) -> None:
         self.journal = Path(orders.journal)
         self.killed = False
         self._tick = threading.Event()
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "jobcore.prove.worker"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                process_group=0,
-            )
-        self._tell(msgspec.json.encode(orders) + b"\n")
+        self._process = _context.Process(target=work, args=(orders,), daemon=True)
+        self._process.start()
 
     @property
-    def ended_by_itself(self) -> bool:
-        """Whether it has ended though nobody here had it end."""
-        return not self.killed and self.process.poll() is not None
+    def ended_by_itself(self) -> int | None:
+        """Its exit code, if it has ended though nobody here had it end."""
+        return None if self.killed else self._process.exitcode
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal; does nothing once it has ended."""
-        with suppress(ProcessLookupError):
-            self.process.send_signal(number)
+        if self._process.pid and self._process.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     def await_work(self, seconds: float) -> None:
         """Wait until it writes something down, as it does when it was given jobs; for so long at the most."""
@@ -125,20 +121,20 @@ class Worker:
     def kill(self) -> None:
         """End it with SIGKILL, and wait until it is gone."""
         self.killed = True
-        self.send(signal.SIGKILL)
-        self.await_end(GRACE_SECONDS)
+        self._process.kill()
+        self._process.join()
 
     def await_end(self, seconds: float) -> None:
         """Wait until it has ended, and kill it if it does not."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        if self.process.stdin:
-            self.process.stdin.close()
+        self._process.join(seconds)
+        self._process.kill()
+        self._process.join()
 
-    def _tell(self, line: bytes) -> None:
-        if self.process.stdin:
-            self.process.stdin.write(line)
-            self.process.stdin.flush()
+
+def _drivers() -> list[str]:
+    """The modules of all drivers that are installed."""
+    return [found.module for found in entry_points(group=GROUP)]
+
+
+_context: Final = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["jobcore.prove.worker", *_drivers()])

@@ -27,7 +27,8 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a store may take no job before the run is given up."""
 
 
-_WORK_SECONDS: Final = 0.5
+_WORK_SECONDS: Final = 1.0
+"""How long a worker is waited for that is to be met at work."""
 
 
 class Kind(StrEnum):

@@ -22,7 +22,8 @@ class Report(Struct, frozen=True):
     Attributes:
         store: the scheme of its URL.
         seed: what the faults and the jobs were drawn from.
-        seconds: from the first push to the last settlement.
+        begin: when the first push was answered, in µs of the journals' clock.
+        seconds: from there to the last settlement.
         faults: what went wrong.
         left_out: what could not be made to go wrong here, and why.
         verdict: the checker's.
@@ -34,6 +35,7 @@ class Report(Struct, frozen=True):
 
     store: str
     seed: int
+    begin: int
     seconds: float
     faults: list[Fault]
     left_out: list[str]
@@ -58,6 +60,7 @@ class Report(Struct, frozen=True):
             "seconds": round(self.seconds, 3),
             "faults": {kind.value: self._struck(kind) for kind in Kind},
             "left_out": self.left_out,
+            "timeline": [self._marked(fault) for fault in self.faults],
             "pushed": verdict.attempted,
             "acknowledged": verdict.acknowledged,
             "unacknowledged": verdict.attempted - verdict.acknowledged,
@@ -102,6 +105,11 @@ class Report(Struct, frozen=True):
             ("from kill to rerun", self._recovery()),
             ("stuck", _named(self.stuck)),
         ]
+
+    def _marked(self, fault: Fault) -> dict[str, Any]:
+        """When a fault began and how long it lasted, in seconds of the run."""
+        begin, length = (fault.begin - self.begin) / 1_000_000, (fault.end - fault.begin) / 1_000_000
+        return {"kind": fault.kind, "begin": _rounded(begin), "seconds": _rounded(length)}
 
     def _struck(self, kind: Kind) -> int:
         return sum(fault.kind is kind for fault in self.faults)

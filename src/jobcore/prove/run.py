@@ -121,7 +121,7 @@ class Run:
         settings = self._settings
         return Fleet(
             settings.workers,
-            Orders(url, settings.queue, str(self._folder / "_"), settings.lease, settings.concurrency),
+            Orders(url, settings.queue, "", str(self._folder / "workers.log"), settings.lease, settings.concurrency),
         )
 
     def _produce(self, url: str, stack: ExitStack) -> list[Producer]:
@@ -180,7 +180,8 @@ class Run:
         return Report(
             store=settings.store,
             seed=settings.seed,
-            seconds=(max(times) - min(times)) / 1_000_000 if times else 0.0,
+            begin=min(times, default=0),
+            seconds=(max(times, default=0) - min(times, default=0)) / 1_000_000,
             faults=self._struck,
             left_out=self._left_out,
             verdict=check(told.history(entries)),

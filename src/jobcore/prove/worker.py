@@ -1,18 +1,14 @@
-"""A worker process that is there to be killed: `python -m jobcore.prove.worker`, told on its standard input what to do.
-
-Its first line is `Orders`; when the rest ends, whoever started it is gone, and it goes too.
-"""
+"""A worker process that is there to be killed."""
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from jobcore.connect import open_backend
@@ -24,36 +20,45 @@ from jobcore.worker import Worker
 POLL_SECONDS: Final = 0.5
 GRACE_SECONDS: Final = 10.0
 
+_SLOW: Final = 0.25
+"""For which share of a lease slow jobs sleep."""
+
 
 class Orders(Struct, frozen=True):
-    """What a worker process is told. Not by arguments: those can be listed, and a URL may hold a password."""
+    """What a worker process is told.
+
+    Attributes:
+        url: of the store.
+        queue: the queue's name.
+        journal: the file that it writes down in what it sees.
+        log: the file that it says in what is worth a warning.
+        lease: seconds.
+        concurrency: how many jobs it runs at once.
+    """
 
     url: str
     queue: str
     journal: str
+    log: str
     lease: float
     concurrency: int
 
 
-def main() -> None:
+def work(orders: Orders) -> None:
     """Work until told to stop by SIGTERM, or until the parent is gone."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(name)s %(message)s")
-    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
+    os.setpgrp()  # a terminal's Ctrl-C is the parent's business
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    logging.basicConfig(filename=orders.log, format="%(asctime)s %(process)d %(name)s %(message)s")
     journal = Journal(Path(orders.journal))
-    queue = make_queue(
-        orders.queue, lambda: recorded(open_backend(orders.url), journal), state=(journal, orders.lease / 4)
-    )
-    Worker(
-        queue, concurrency=orders.concurrency, lease=orders.lease, poll_interval=POLL_SECONDS, grace=GRACE_SECONDS
-    ).run()
+    state = journal, orders.lease * _SLOW
+    queue = make_queue(orders.queue, lambda: recorded(open_backend(orders.url), journal), state)
+    lease, concurrency = orders.lease, orders.concurrency
+    Worker(queue, concurrency=concurrency, lease=lease, poll_interval=POLL_SECONDS, grace=GRACE_SECONDS).run()
     queue.close()
 
 
 def _leave_with_parent() -> None:
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(0)
