@@ -195,10 +195,6 @@ class LogListener:
         self._last: dict[tuple[str, Kind], float] = {}
         self._held: dict[tuple[str, Kind], int] = {}
 
-    def wants(self) -> bool:
-        """Whether any logger takes routine events; troubles are always told."""
-        return any(logger.isEnabledFor(logging.DEBUG) for logger in self._loggers.values())
-
     def __call__(self, events: Sequence[Event]) -> None:
         """Log a batch."""
         for event in events:

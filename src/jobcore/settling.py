@@ -8,7 +8,7 @@ from math import exp, inf
 from typing import TYPE_CHECKING, Final
 
 from jobcore import clocks
-from jobcore.backend import Answer, Backend, Fail, Hold, Outcome, Refused, Retry, Return, State, Unavailable
+from jobcore.backend import Answer, Backend, Fail, Hold, Outcome, Refused, Retry, Return, State, Succeed, Unavailable
 from jobcore.events import Event, Kind
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class Settler:
     def _tell(self, lane: Lane, batch: list[Task]) -> None:
         if self._shift.teller:
             at = clocks.wall()
-            told = (settled_event(lane.name, task, at) for task in batch)
+            worth = (task for task in batch if lane.routine or not _is_plain(task))
+            told = (settled_event(lane.name, task, at) for task in worth)
             self._shift.teller.tell([event for event in told if event is not None])
 
     def _measure(self, number: int) -> None:
@@ -151,6 +152,11 @@ def give_back(task: Task) -> None:
     task.outcome = Return()
     task.began = task.ended = clocks.steady()
     task.setting.finished(task)
+
+
+def _is_plain(task: Task) -> bool:
+    """Whether a task has simply succeeded."""
+    return task.answer is Answer.DONE and isinstance(task.outcome, Succeed)
 
 
 _KINDS: Final[dict[State, Kind]] = {

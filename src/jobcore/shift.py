@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from jobcore import clocks
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobcore.hands import Hands
     from jobcore.mover import Mover
     from jobcore.queue import Queue
+    from jobcore.recovery import Recovery
     from jobcore.run import Task
 
 LAST_SECONDS: Final = 2.0
@@ -36,6 +37,7 @@ class Lane:
         self.limit = limit
         self.mover: Mover | None = None
         self.begun: Callable[[Task], None] | None = None
+        self.routine = False  # somebody wants to hear of each job, not only of troubles
         self.held: set[Task] = set()
         self.look_at = 0.0  # when to claim next
         self.woken = False  # or at once: set by other threads, so that a claim under way does not undo it
@@ -80,6 +82,7 @@ class Shift:
         self.grace = grace
         self.teller = Teller(())
         self.movers: list[Mover] = []
+        self.recoveries: Sequence[Recovery] = ()
         self.until_empty = False
         self._emptied = False
         self._alone: Task | None = None
@@ -90,6 +93,13 @@ class Shift:
         """Start anew with these movers."""
         self.movers, self.teller = movers, teller
         self._emptied, self._alone = False, None
+
+    def look_after(self, recoveries: Sequence[Recovery]) -> None:
+        """Have a monitor's work done beside; not while a job runs alone, with which all that is held may be lost."""
+        self.recoveries = recoveries
+        for recovery in recoveries:
+            recovery.teller = self.teller
+            recovery.hushed = lambda: self.alone
 
     # -- stopping
 
@@ -166,13 +176,13 @@ class Shift:
     def isolate(self, task: Task) -> bool:
         """Whether `task`, which waits to run alone, may begin: all else that was held is settled.
 
-        A mover that claims meanwhile holds first and looks at `alone` then, so that one of both sees the other.
+        Who claims or takes over meanwhile says so first and looks at `alone` then, so that one of both sees the other.
         """
         with self._choosing:
             if self.alone:
                 return False
             self._alone = task
-        if self._held() > 1:
+        if self._held() > 1 or self._may_hold_more:
             self._alone = None
         return self._alone is task
 
@@ -180,6 +190,12 @@ class Shift:
         """Go on, if the job that ran alone is among these."""
         if self._alone is not None and self._alone in settled:
             self._alone = None
+
+    @property
+    def _may_hold_more(self) -> bool:
+        """Whether calls are under way, or in doubt, that may have taken something, or a monitor holds what it took."""
+        claims = any(lane.call for mover in self.movers for lane in mover.lanes)
+        return claims or any(recovery.holds for recovery in self.recoveries)
 
     def _held(self) -> int:
         lanes = (lane for mover in self.movers for lane in mover.lanes)

@@ -211,7 +211,7 @@ class Worker:
             stack.callback(shift.hands.close)
             shift.begin([Mover(shift, backend, its) for backend, its in _by_backend(lanes)], Teller(self._listeners))
             stack.callback(shift.teller.close)
-            self._tell_begun(lanes)
+            self._tell_routine(lanes)
             if any(lane.binding.lifespan for lane in lanes):
                 stack.callback(enter_lifespans(lanes, shift.hands.loop))
             for mover in shift.movers:
@@ -225,12 +225,12 @@ class Worker:
         if resources is not None:
             resources.close()
 
-    def _tell_begun(self, lanes: Sequence[Lane]) -> None:
-        """Have `started` told only if somebody wants routine."""
+    def _tell_routine(self, lanes: Sequence[Lane]) -> None:
+        """Have it told that jobs start and succeed only if somebody listens: events cost as much as small jobs."""
         _, *others = self._listeners
         if others or any(lane.logger.isEnabledFor(logging.DEBUG) for lane in lanes):
             for lane in lanes:
-                lane.begun = lane.mover.begun if lane.mover is not None else None
+                lane.begun, lane.routine = lane.mover.begun if lane.mover is not None else None, True
 
     @contextmanager
     def _monitor(self) -> Iterator[None]:
@@ -243,14 +243,14 @@ class Worker:
             Recovery(queue, binding, holder=shift.holder, lease=shift.lease, abandon_after=DAY, heal=True)
             for queue, binding in self._queues
         ]
-        for recovery in recoveries:
-            recovery.teller = shift.teller
+        shift.look_after(recoveries)
         arguments = recoveries, shift.lease / 10, stop
         threading.Thread(target=watch, args=arguments, name="jobcore-monitor", daemon=True).start()
         try:
             yield
         finally:
             stop.set()
+            shift.look_after(())
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -210,3 +210,21 @@ def test_a_line_of_the_log_holds_all_that_is_known():
     event = Event(Kind.FAILED, "q", "id", "work", 0.0, attempt=2, lost=1, seconds=0.25, reason="no")
     assert describe(event) == "failed work id attempt 2 lost 1 after 0.250 s: no"
     assert describe(Event(Kind.BACK, "q")) == "back"
+
+
+def test_a_success_that_nobody_hears_of_is_told_to_nobody():
+    quiet = logging.getLogger("tests.quiet")
+    quiet.setLevel(logging.INFO)
+    queue = Queue("q", "memory://", logger=quiet)
+    seen: list[bool] = []
+
+    @queue.job
+    def work() -> None:
+        seen.append("jobcore-events" in threads())
+
+    work.enqueue()
+    work.enqueue()
+    worker = Worker(queue, concurrency=1, limits={"q": 1})
+    assert worker.step() == worker.step() == 1
+    worker.stop()
+    assert seen == [False, False]
