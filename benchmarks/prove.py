@@ -1,7 +1,7 @@
 """`jobcore prove` on servers of its own, which keep what they acknowledge, and which it may kill.
 
-    make prove                                              200,000 jobs on Redis, PostgreSQL and SQLite, 470 faults each
-    python benchmarks/prove.py redis --jobs 20000 --share 10    a tenth of it, on one of them
+    make prove                                      200,000 jobs and 500 faults on Redis, PostgreSQL, SQLite each
+    python benchmarks/prove.py redis --jobs 20000 --share 10                        a tenth of it, on one of them
 
 A report and a picture of each go to `--output`: NAME.json and NAME.svg. Exits with 1 if one of them is not sound.
 """
@@ -48,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="*", default=["redis", "postgres", "sqlite"])
     parser.add_argument("--jobs", type=int, default=200_000)
-    parser.add_argument("--share", type=int, default=1, help="a so-manieth of the faults")
+    parser.add_argument("--share", type=int, default=1, help="one in so many of the faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("build/prove"))
     given = parser.parse_args()

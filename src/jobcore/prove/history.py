@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from jobcore.backend import Answer
@@ -14,22 +14,22 @@ _SLEWED: Final = 100
 
 
 class Told:
-    """What some journals tell.
+    """What some journals tell. Times are µs of their clock; a call's is that of its being sent.
 
     Attributes:
-        pushed: when how many jobs were acknowledged, as `(µs, number)`.
-        ended: when how many jobs were settled for good.
+        ended: when each job was settled for good, or may have been.
         started: when a job began to run under a token.
         takeovers: how many ended leases were taken over, as far as whoever did it lived to say so.
         held: for each journal's name, the tokens that its process had and was not seen to settle.
     """
 
     def __init__(self) -> None:
-        self.pushed: list[tuple[int, int]] = []
-        self.ended: list[tuple[int, int]] = []
+        self.ended: dict[str, int] = {}
         self.started: dict[tuple[str, int], int] = {}
         self.takeovers = 0
         self.held: dict[str, set[tuple[str, int]]] = {}
+        self._sent: dict[str, int] = {}
+        self._acknowledged: set[str] = set()
         self._pushes: list[Pushing] = []
         self._takings: list[Taking] = []
         self._extensions: list[Extension] = []
@@ -44,8 +44,8 @@ class Told:
             match record:
                 case PushSent(call=call) | SettleSent(call=call):
                     sent[call] = record
-                case Answered(call=call):
-                    self._answered(sent.pop(call), record, held)
+                case Answered(call=call, answers=answers):
+                    self._called(sent.pop(call), answers, held)
                 case Dropped(call=call):
                     del sent[call]
                 case Took():
@@ -56,7 +56,13 @@ class Told:
                     self._starts.append(Start(id, fence))
                     self.started[id, fence] = at
         for unanswered in sent.values():
-            self._sent(unanswered, None)
+            self._called(unanswered, None, held)
+
+    @property
+    def pushed(self) -> dict[str, int]:
+        """When each job's push was first sent, of those that are known to have been stored."""
+        stored = self._acknowledged | self.ended.keys()
+        return {id: at for id, at in self._sent.items() if id in stored}
 
     def history(self, remaining: Iterable[str]) -> History:
         """The history that these journals tell, with what is in the store at its end."""
@@ -64,25 +70,26 @@ class Told:
             self._pushes, self._takings, self._extensions, self._starts, self._settlements, frozenset(remaining)
         )
 
-    def _answered(self, sent: PushSent | SettleSent, record: Answered, held: set[tuple[str, int]]) -> None:
-        self._sent(sent, record)
+    def _called(self, sent: PushSent | SettleSent, answers: list[Answer] | None, held: set[tuple[str, int]]) -> None:
         if isinstance(sent, PushSent):
-            self.pushed.append((record.at, len(sent.ids)))
-            return
-        told = list(zip(sent.tokens, record.answers, strict=True))
-        self.ended.append((record.at, sum(ends for (_, _, ends), answer in told if answer is Answer.DONE)))
-        held.difference_update((id, fence) for id, fence, _ in sent.tokens)
+            self._pushed(sent, acknowledged=answers is not None)
+        else:
+            self._settled(sent, answers or [None] * len(sent.tokens))
+            if answers:
+                held.difference_update((id, fence) for id, fence, _ in sent.tokens)
 
-    def _sent(self, sent: PushSent | SettleSent, record: Answered | None) -> None:
-        if isinstance(sent, PushSent):
-            acknowledged = record is not None
-            self._pushes += [Pushing(id, acknowledged, remembered) for id, remembered in sent.ids]
-            return
-        answers = record.answers if record else [None] * len(sent.tokens)
-        self._settlements += [
-            Settlement(id, fence, sent.at, ends, answer)
-            for (id, fence, ends), answer in zip(sent.tokens, answers, strict=True)
-        ]
+    def _pushed(self, sent: PushSent, *, acknowledged: bool) -> None:
+        for id, remembered in sent.ids:
+            self._pushes.append(Pushing(id, acknowledged, remembered))
+            self._sent[id] = min(sent.at, self._sent.get(id, sent.at))
+        if acknowledged:
+            self._acknowledged.update(id for id, _ in sent.ids)
+
+    def _settled(self, sent: SettleSent, answers: Sequence[Answer | None]) -> None:
+        for (id, fence, ends), answer in zip(sent.tokens, answers, strict=True):
+            self._settlements.append(Settlement(id, fence, sent.at, ends, answer))
+            if ends and answer is not Answer.LOST:
+                self.ended[id] = max(sent.at, self.ended.get(id, 0))
 
     def _took(self, record: Took, held: set[tuple[str, int]]) -> None:
         until = _surely(record.sent, record.until)

@@ -158,6 +158,7 @@ class Nemesis:
                 yield None
 
     def _strike(self, fault: Fault, worker: Worker | None) -> None:
+        """Make it happen, for as long as it is to last."""
         if worker and fault.kind is Kind.KILL:
             worker.kill()
             self._over.wait(fault.seconds)
@@ -167,7 +168,7 @@ class Nemesis:
             worker.send(signal.SIGCONT)
         elif fault.kind is Kind.SERVER and self._restart:
             self._restart()
-        elif fault.kind is Kind.CUT and self._proxy:
-            self._proxy.cut(fault.seconds)
-        elif fault.kind is Kind.STALL and self._proxy:
-            self._proxy.stall(fault.seconds)
+        elif self._proxy:
+            self._proxy.sever() if fault.kind is Kind.CUT else self._proxy.hold()
+            self._over.wait(fault.seconds)
+            self._proxy.mend()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Final
@@ -31,23 +32,21 @@ _ROUND: Final = (1, 2, 5, 10)
 
 def picture(told: Told, faults: Sequence[Fault]) -> str:
     """An SVG: a strip for each kind of fault, jobs settled a second, and jobs pushed and not yet settled."""
-    times = [at for at, _ in (*told.pushed, *told.ended)] + [fault.end for fault in faults]
+    pushes, ends = told.pushed.values(), told.ended.values()
+    times = [*pushes, *ends, *(fault.end for fault in faults)]
     begin, end = min(times, default=0), max(times, default=0)
     width = max(_LEAST_BIN, (end - begin) // _BINS + 1)
     bins = (end - begin) // width + 1
-    settled = _binned(told.ended, begin, width, bins)
-    pushed = _binned(told.pushed, begin, width, bins)
+    settled, pushed = _binned(ends, begin, width, bins), _binned(pushes, begin, width, bins)
     depth = [a - b for a, b in zip(accumulate(pushed), accumulate(settled), strict=True)]
     rate = [number * 1_000_000 / width for number in settled]
     return _Drawing(begin, bins * width).drawn(faults, rate, [float(max(0, each)) for each in depth])
 
 
-def _binned(counts: Iterable[tuple[int, int]], begin: int, width: int, bins: int) -> list[int]:
+def _binned(times: Iterable[int], begin: int, width: int, bins: int) -> list[int]:
     """How many fall into each of some spans of time."""
-    found = [0] * bins
-    for at, number in counts:
-        found[(at - begin) // width] += number
-    return found
+    found = Counter((at - begin) // width for at in times)
+    return [found[number] for number in range(bins)]
 
 
 class _Drawing:

@@ -48,13 +48,17 @@ class Proxy:
         login, at, _ = parts.netloc.rpartition("@")
         return parts._replace(netloc=f"{login}{at}127.0.0.1:{self.port}").geturl()
 
-    def cut(self, seconds: float) -> None:
-        """Break all connections, those on which an answer is awaited too, and take no new ones for so long; blocks."""
-        self._do(self._cut(seconds))
+    def sever(self) -> None:
+        """Break all connections, those on which an answer is awaited too, and take no new ones until `mend`."""
+        self._do(self._sever())
 
-    def stall(self, seconds: float) -> None:
-        """Let nothing through for so long, then all of it; blocks."""
-        self._do(self._stall(seconds))
+    def hold(self) -> None:
+        """Let nothing through until `mend`, which lets through all of it."""
+        self._do(self._let(through=False))
+
+    def mend(self) -> None:
+        """Have everything as it should be."""
+        self._do(self._mend())
 
     def close(self) -> None:
         """Break all connections, and end the thread."""
@@ -68,8 +72,7 @@ class Proxy:
 
     async def _listen(self) -> int:
         self._requests, self._answers = asyncio.Event(), asyncio.Event()
-        self._requests.set()
-        self._answers.set()
+        await self._mend()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -95,21 +98,19 @@ class Proxy:
             await asyncio.gather(*tasks, return_exceptions=True)
             server.close()
 
-    async def _cut(self, seconds: float) -> None:
+    async def _sever(self) -> None:
         self._answers.clear()
         await asyncio.sleep(_ANSWERS_HELD)
         self._severed = True
         self._break()
-        await asyncio.sleep(seconds)
-        self._severed = False
-        self._answers.set()
 
-    async def _stall(self, seconds: float) -> None:
-        self._requests.clear()
-        self._answers.clear()
-        await asyncio.sleep(seconds)
-        self._requests.set()
-        self._answers.set()
+    async def _let(self, *, through: bool) -> None:
+        for way in (self._requests, self._answers):
+            way.set() if through else way.clear()
+
+    async def _mend(self) -> None:
+        self._severed = False
+        await self._let(through=True)
 
     async def _close(self) -> None:
         self._server.close()

@@ -22,12 +22,12 @@ class Report(Struct, frozen=True):
     Attributes:
         store: the scheme of its URL.
         seed: what the faults and the jobs were drawn from.
-        begin: when the first push was answered, in µs of the journals' clock.
+        begin: when the first push was sent, in µs of the journals' clock.
         seconds: from there to the last settlement.
         faults: what went wrong.
         left_out: what could not be made to go wrong here, and why.
         verdict: the checker's.
-        settled: how many jobs were seen to be settled for good.
+        settled: how many jobs were settled for good, or may have been.
         takeovers: how many ended leases monitors took over.
         recovery: for each job that a killed worker held, how long it took from there until it ran again; sorted.
         stuck: ids of jobs that were neither finished nor gone at the end.

@@ -176,7 +176,7 @@ class Run:
 
     def _report(self, entries: dict[str, State]) -> Report:
         told, settings = self.told, self._settings
-        times = [at for at, _ in (*told.pushed, *told.ended)]
+        times = [*told.pushed.values(), *told.ended.values()]
         return Report(
             store=settings.store,
             seed=settings.seed,
@@ -185,7 +185,7 @@ class Run:
             faults=self._struck,
             left_out=self._left_out,
             verdict=check(told.history(entries)),
-            settled=sum(number for _, number in told.ended),
+            settled=len(told.ended),
             takeovers=told.takeovers,
             recovery=recovery(told, self._struck),
             stuck=sorted(id for id, state in entries.items() if state in _UNFINISHED),
