@@ -55,7 +55,7 @@ class Line:
 def variant(record_property: Record, why: str) -> None:
     """Have the verdict say that the law was checked in another way, and why."""
     record_property("verdict", "variant")
-    record_property("why", why)
+    record_property("note", why)
 
 
 def insist(call: Callable[[], T]) -> tuple[T, bool]:

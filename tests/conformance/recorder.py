@@ -88,7 +88,7 @@ def _case(report: pytest.TestReport, told: dict[str, Any], before: Case | None) 
         status=_status(report, told),
         seconds=report.duration,
         message=message_of(report),
-        why=told.get("why", ""),
+        note=told.get("note", ""),
         examples=told.get("examples", 0),
         seed=told.get("seed"),
     )

@@ -21,7 +21,7 @@ def as_text(verdict: Verdict) -> str:
     lines.append(f"  {'law':<22}{'verdict':<10}{'tests':>6}{'time':>10}")
     lines += map(line_of, verdict.judged)
     if notes := [f"    {note}" for note in _notes(verdict)]:
-        lines += ["", "  checked in another way, by law", *notes]
+        lines += ["", "  how it was checked, by law", *notes]
     for finding in verdict.judged:
         lines += _complaints(finding)
     return "\n".join(lines)
@@ -85,7 +85,7 @@ def status_of(verdicts: Sequence[Verdict]) -> Status:
 
 
 def _notes(verdict: Verdict) -> Iterator[str]:
-    """What was checked in another way, by which laws, and for want of what."""
+    """How laws were checked of which there are several ways."""
     notes = dict.fromkeys(note for finding in verdict.judged for note in finding.notes)
     for note in notes:
         laws = [finding.law for finding in verdict.judged if note in finding.notes]
@@ -111,7 +111,7 @@ def _section(verdict: Verdict) -> Iterator[str]:
         law = finding.law
         yield f"| {law.number or ''} | {law.name} | {finding.status} | {finding.tests} | {finding.seconds:.1f} s |"
     yield ""
-    yield from (f"* checked in another way by law {note}" for note in _notes(verdict))
+    yield from (f"* law {note}" for note in _notes(verdict))
     for finding in verdict.judged:
         for case in finding.failures:
             yield from ("", f"**{finding.law}**, broken in `{case.test}`:", "", "```", case.message, "```")

@@ -33,7 +33,7 @@ class Case(Struct, frozen=True):
         status: what became of it.
         seconds: how long it took, with what it had to set up.
         message: why it failed, in a few lines.
-        why: in which other way it was checked, if it was.
+        note: how it was checked, where there are several ways.
         examples: how many histories it tried.
         seed: what these were drawn from.
     """
@@ -43,7 +43,7 @@ class Case(Struct, frozen=True):
     status: Status
     seconds: float
     message: str = ""
-    why: str = ""
+    note: str = ""
     examples: int = 0
     seed: int | None = None
 
@@ -55,7 +55,7 @@ class Finding(Struct, frozen=True):
         tests: how many tests of it were run.
         seconds: how long they took.
         failures: those that failed.
-        notes: in which other ways it was checked, and for want of what.
+        notes: how it was checked, where there are several ways, and for want of what.
     """
 
     law: Law
@@ -116,7 +116,7 @@ def _find(law: Law, cases: Sequence[Case]) -> Finding:
         tests=len(cases),
         seconds=sum(case.seconds for case in cases),
         failures=[case for case in cases if case.status is Status.FAILED],
-        notes=[*dict.fromkeys(case.why for case in cases if case.why)],
+        notes=[*dict.fromkeys(case.note for case in cases if case.note)],
     )
 
 

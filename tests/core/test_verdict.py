@@ -101,9 +101,16 @@ class TestRendering:
 
     def test_a_terminal_is_told_of_each_law(self) -> None:
         text = as_text(self.BROKEN)
-        assert text.startswith("mine: FAILED, kept 12 of 13 laws and 11 of 11 details")
+        details = sum(law.number is None for law in all_laws().values())
+        assert text.startswith(f"mine: FAILED, kept 12 of 13 laws and {details} of {details} details")
         assert "  4 Fenced            failed" in text
         assert "Mine 1.0" in text
+
+    def test_each_way_of_checking_is_told_once_with_its_laws(self) -> None:
+        laws = ("Law1Kept", "Law8Bytes", "Listing")
+        verdict = all_but(*(case(law, Status.VARIANT, note="nobody could look") for law in laws))
+        assert "\n  how it was checked, by law\n    1, 8, Listing: nobody could look" in as_text(verdict)
+        assert "\n* law 1, 8, Listing: nobody could look\n" in as_markdown([verdict])
 
     def test_markdown_tells_why(self) -> None:
         text = as_markdown([self.BROKEN])

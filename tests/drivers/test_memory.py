@@ -48,6 +48,14 @@ class TestMemory(BackendSuite):
     def harness(self) -> Harness:
         return MemoryHarness()
 
+    def test_its_counter_sees_what_a_verb_goes_through(self, harness: Harness, one: Client) -> None:
+        ids = [f"{n}" for n in range(1000)]
+        one.push(*ids, payload=os.urandom(1500))
+        one.entry("0")
+        few, many = (harness.work(lambda n=n: one.backend.get("q", ids[:n])) for n in (1, 1000))
+        assert few > 0
+        assert many > 20 * few
+
     def test_it_wakes(self, one: Client) -> None:
         assert isinstance(one.backend, Wakes)
 

@@ -13,7 +13,7 @@ from sqlalchemy import NullPool, create_engine
 
 from jobcore.backend import State
 from jobcore.backends.postgres import PostgresBackend
-from jobcore.conformance import BackendSuite, Harness, Look
+from jobcore.conformance import BackendSuite, Client, Harness, Look
 from jobcore.testing import ManualClock
 
 from servers import postgres
@@ -101,6 +101,14 @@ class TestPrepared(BackendSuite):
         harness = PostgresHarness(postgres_server)
         yield harness
         harness.close()
+
+    def test_its_counter_sees_what_a_verb_goes_through(self, harness: Harness, one: Client) -> None:
+        ids = [f"{n}" for n in range(1000)]
+        one.push(*ids, payload=os.urandom(1500))
+        one.entry("0")
+        few, many = (harness.work(lambda n=n: one.backend.get("q", ids[:n])) for n in (1, 1000))
+        assert few > 0
+        assert many > 20 * few
 
 
 class TestThroughPoolers(BackendSuite):

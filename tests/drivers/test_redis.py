@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -11,10 +11,11 @@ from redis.cluster import RedisCluster
 
 from jobcore.backend import State
 from jobcore.backends.redis import RedisBackend
-from jobcore.conformance import BackendSuite, Harness, Look
+from jobcore.conformance import BackendSuite, Client, Harness, Look
 from jobcore.testing import ManualClock
 
 from servers import redis as servers
+from servers.counting import SUFFIX, counting
 
 
 class RedisHarness(Harness):
@@ -25,6 +26,7 @@ class RedisHarness(Harness):
         self.prefix = f"test-{os.urandom(6).hex()}"
         self.clock = ManualClock()
         self._server = server
+        self._made: list[RedisBackend] = []
 
     def make(self) -> RedisBackend:
         return self._open(self.prefix)
@@ -53,8 +55,17 @@ class RedisHarness(Harness):
             keys = {key.decode() for key in client.scan_iter(f"{tag}:*")} - {f"{tag}:waiters"}
         return Look(jobs, sorted(keys))
 
+    def work(self, call: Callable[[], object]) -> int:
+        """The commands of its scripts, with the values that go in and come out."""
+        with counting(self._made):
+            call()
+        with self._server.client() as client:
+            counts = [*client.scan_iter(f"{{{self.prefix}:*{SUFFIX}", count=1000)]
+            return sum(int(client.getdel(key) or 0) for key in counts)
+
     def _open(self, prefix: str) -> RedisBackend:
-        return RedisBackend(self.client, prefix=prefix, clock=self.clock)
+        self._made.append(RedisBackend(self.client, prefix=prefix, clock=self.clock))
+        return self._made[-1]
 
 
 def _parsed(record: bytes, running: bool) -> tuple[State, bytes]:
@@ -83,3 +94,11 @@ class TestRedis(BackendSuite):
     @pytest.fixture
     def harness(self, server: servers.Server, client: redis.Redis | RedisCluster) -> RedisHarness:
         return RedisHarness(server, client)
+
+    def test_its_counter_sees_what_a_verb_goes_through(self, harness: Harness, one: Client) -> None:
+        ids = [f"{n}" for n in range(1000)]
+        one.push(*ids, payload=os.urandom(1500))
+        one.entry("0")
+        few, many = (harness.work(lambda n=n: one.backend.get("q", ids[:n])) for n in (1, 1000))
+        assert few > 0
+        assert many > 20 * few

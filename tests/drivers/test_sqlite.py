@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from jobcore.backend import Backend, State
 from jobcore.backends.sqlite import SqliteBackend
 from jobcore.backends.sqlite.scripts import script
-from jobcore.conformance import BackendSuite, Harness, Look
+from jobcore.conformance import BackendSuite, Client, Harness, Look
 from jobcore.testing import ManualClock
 
 
@@ -82,6 +83,14 @@ class TestSqlite(BackendSuite):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Harness:
         return SqliteHarness(tmp_path)
+
+    def test_its_counter_sees_what_a_verb_goes_through(self, harness: Harness, one: Client) -> None:
+        ids = [f"{n}" for n in range(1000)]
+        one.push(*ids, payload=os.urandom(1500))
+        one.entry("0")
+        few, many = (harness.work(lambda n=n: one.backend.get("q", ids[:n])) for n in (1, 1000))
+        assert few > 0
+        assert many > 20 * few
 
 
 @pytest.fixture
