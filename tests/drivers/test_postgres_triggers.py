@@ -303,7 +303,7 @@ class TestEnsuring:
     def test_behind_a_writer_nothing_waits(self, told: Store) -> None:
         told.sql("DROP TRIGGER jobs_inserted ON {s}.jobs")
         with held(told, "ROW EXCLUSIVE"), told.program.transaction():
-            told.sql("SET LOCAL lock_timeout = '1ms'")  # here and below, whoever had to wait would fail
+            told.sql("SET LOCAL statement_timeout = '5s'")  # whoever had to wait would fail
             assert told.ensure() == "busy"
             assert modes(told) == [("RowExclusiveLock", True)]  # the other's: nothing is held, nothing waited for
             with psycopg.connect(told.address, autocommit=True, options="-c lock_timeout=1ms") as next_writer:
@@ -312,12 +312,13 @@ class TestEnsuring:
 
     def test_behind_another_who_makes_them_nothing_waits(self, told: Store) -> None:
         told.sql("DROP TRIGGER jobs_inserted ON {s}.jobs")
-        with psycopg.connect(told.address) as other:
-            assert other.execute(f"SELECT {told.schema}.ensure_triggers()".encode()).fetchone() == ("mended",)
+        with psycopg.connect(told.address) as other:  # one who has yet to lock the table
+            name = f'"{told.schema}" triggers'
+            other.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7061767))", [name])
             with told.program.transaction():
-                told.sql("SET LOCAL lock_timeout = '1ms'")
+                told.sql("SET LOCAL statement_timeout = '5s'")
                 assert told.ensure() == "busy"
-        assert told.ensure() == "healthy"
+        assert told.ensure() == "mended"
 
     def test_many_at_once_make_them_once(self, store: Store) -> None:
         clients = [store.client() for _ in range(4)]
