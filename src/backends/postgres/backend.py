@@ -17,6 +17,7 @@ from jobcore.backend import (
     ConfigurationError,
     Counts,
     Entry,
+    Finding,
     Hold,
     Keep,
     Outcome,
@@ -36,9 +37,11 @@ from jobcore.backend import (
 from jobcore.backends.postgres import joining, rows
 from jobcore.backends.postgres.claiming import Claiming
 from jobcore.backends.postgres.database import Database
+from jobcore.backends.postgres.diagnosis import findings, queues, read_facts
 from jobcore.backends.postgres.listing import peek
 from jobcore.backends.postgres.operating import operate
 from jobcore.backends.postgres.pushing import pushing
+from jobcore.backends.postgres.schema import script
 from jobcore.backends.postgres.settling import settle
 from jobcore.backends.postgres.statements import Statements
 from jobcore.backends.postgres.transacting import Transacting
@@ -164,6 +167,14 @@ class PostgresBackend:
         self._transacting.close()
         self._waiting.close()
 
+    def diagnose(self) -> list[Finding]:
+        """See `Diagnoses.diagnose`. A schema that is not there yet is not made."""
+        return list(findings(read_facts(self._database, notify=self._waiting.notify)))
+
+    def queues(self) -> list[str]:
+        """See `Diagnoses.queues`."""
+        return queues(self._database)
+
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
         """See `Wakes.wait`."""
         for queue in queues:
@@ -184,6 +195,20 @@ class PostgresBackend:
         """See `Transacts.transact`: for a SQLAlchemy `Connection`."""
         check_queue(queue)
         return self._transacting.begin(queue, timeout)
+
+    def missing(self) -> list[str]:
+        """See `Migrates.missing`. Raises Refused if the schema is one that this version can't work with."""
+        return [str(step) for step in self._database.missing()]
+
+    def migrate(self) -> list[str]:
+        """See `Migrates.migrate`."""
+        return [str(step) for step in self._database.migrate()]
+
+    def script(self, since: int | None = None) -> str:
+        """See `Migrates.script`: for psql."""
+        known = self._database.statements
+        steps = self._database.missing() if since is None else [step for step in known.steps if step.number > since]
+        return script(known, steps)
 
 
 def _check_ids(queue: str, ids: Sequence[str]) -> None:

@@ -11,10 +11,10 @@ from psycopg import errors
 from sqlalchemy import Engine
 
 from jobcore.backend import BackendError, Clock, QueueClosed, Refused, Uncertain
-from jobcore.backends.postgres.connections import Connection, Connections
+from jobcore.backends.postgres.connections import Connection, Connections, failure
 from jobcore.backends.postgres.rows import Parameters, Row
-from jobcore.backends.postgres.schema import migrate
-from jobcore.backends.postgres.statements import Statements
+from jobcore.backends.postgres.schema import migrate, missing
+from jobcore.backends.postgres.statements import Statements, Step
 
 Run: TypeAlias = Callable[[str, Parameters], list[Row]]
 """Runs a statement, by its stem, with its parameters, and gives its rows."""
@@ -22,7 +22,7 @@ Run: TypeAlias = Callable[[str, Parameters], list[Row]]
 Steps: TypeAlias = Iterable[tuple[str, Parameters]]
 """Statements, by their stems, and their parameters."""
 
-_UNMADE: Final = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)
+UNMADE: Final = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)
 
 
 def no_more(_rows: list[Row]) -> Steps:
@@ -47,6 +47,21 @@ class Database:
         if not self._made:
             self.connections.call(lambda connection: migrate(connection, self.statements))
             self._made = True
+
+    def missing(self) -> list[Step]:
+        """The steps that would make the tables, or bring them up to date."""
+        return self.connections.call(lambda connection: missing(connection, self.statements))
+
+    def migrate(self) -> list[Step]:
+        """Take these steps, however long that lasts, and return them."""
+        self.connections.check_open()
+        with self.connections.open() as connection:
+            try:
+                with connection.transaction():
+                    connection.execute("SET LOCAL statement_timeout = 0")
+                    return migrate(connection, self.statements)
+            except psycopg.Error as error:
+                raise failure(error, broken=connection.broken) from error
 
     def run(self, stem: str, parameters: Parameters) -> list[Row]:
         """The rows of one statement: one round trip, one transaction. An empty batch of ids is not sent."""
@@ -82,7 +97,7 @@ class Database:
         try:
             return self.connections.call(lambda connection: work(connection, given))
         except Refused as error:
-            if isinstance(error.__cause__, _UNMADE):
+            if isinstance(error.__cause__, UNMADE):
                 self._made = False  # somebody dropped it: the next call makes it, or finds it made
             raise
 

@@ -1,48 +1,85 @@
-"""Making the schema, step by step."""
+"""Making the schema, step by step.
+
+A step within the same hundred as those before it only adds: drivers that don't know it work on beside those that do. A
+step of the next hundred is one that they can't work with, and refuse.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
-from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
+from jobcore.backend import Refused
 from jobcore.backends.postgres.statements import Statements, Step
 
-_LOCK: Final = SQL("SELECT pg_advisory_xact_lock(hashtextextended('jobcore schema ' || %s, 0))")
+_GENERATION: Final = 100
+
+_LOCK: Final = SQL("SELECT pg_advisory_xact_lock(hashtextextended('jobcore schema ' || {}, 0))")
 _CREATE: Final = SQL("CREATE SCHEMA IF NOT EXISTS {}")
 _TABLE: Final = SQL(
     "CREATE TABLE IF NOT EXISTS {}.migrations ("
     "number integer PRIMARY KEY, name text NOT NULL, taken_at timestamptz NOT NULL DEFAULT now())"
 )
-_TAKEN: Final = SQL("SELECT number FROM {}.migrations")
-_NOTE: Final = SQL("INSERT INTO {}.migrations (number, name) VALUES (%s, %s)")
+_THERE: Final = SQL("SELECT to_regclass(%s) IS NOT NULL")
+_TAKEN: Final = SQL("SELECT number, name FROM {}.migrations ORDER BY number")
+_NOTE: Final = SQL("INSERT INTO {}.migrations (number, name) VALUES ({}, {})")
 
 
-def migrate(connection: psycopg.Connection[Any], statements: Statements) -> None:
-    """Take the steps that the schema has not seen yet.
+def migrate(connection: psycopg.Connection[Any], statements: Statements) -> list[Step]:
+    """Take the steps that the schema has not seen yet, and return them.
 
     All in one transaction under an advisory lock: of processes that start at once one does it, and the others
     find it done. Needs the right to create only when there is something to do.
+
+    Raises:
+        Refused: the schema is of a later generation than this driver.
     """
-    if not _missing(connection, statements):
-        return
+    if not missing(connection, statements):
+        return []
     schema = Identifier(statements.schema)
     with connection.transaction():
-        connection.execute(_LOCK, [statements.schema])
+        connection.execute(_LOCK.format(statements.schema))
         if connection.execute("SELECT to_regnamespace(%s) IS NULL", [f'"{statements.schema}"']).fetchone() == (True,):
             connection.execute(_CREATE.format(schema))
         connection.execute(_TABLE.format(schema))
-        for step in _missing(connection, statements):
+        steps = missing(connection, statements)
+        for step in steps:
             connection.execute(step.sql, prepare=False)  # several statements can only be sent unprepared
-            connection.execute(_NOTE.format(schema), [step.number, step.name])
+            connection.execute(_NOTE.format(schema, step.number, step.name))
+    return steps
 
 
-def _missing(connection: psycopg.Connection[Any], statements: Statements) -> list[Step]:
-    try:
-        rows = connection.execute(_TAKEN.format(Identifier(statements.schema))).fetchall()
-    except (errors.UndefinedTable, errors.InvalidSchemaName):
+def missing(connection: psycopg.Connection[Any], statements: Statements) -> list[Step]:
+    """The steps that the schema has not seen yet.
+
+    Raises:
+        Refused: it is of a later generation than this driver.
+    """
+    if connection.execute(_THERE, [f'"{statements.schema}".migrations']).fetchone() == (False,):
         return statements.steps
-    taken = {number for (number,) in rows}
+    rows = connection.execute(_TAKEN.format(Identifier(statements.schema))).fetchall()
+    last = statements.steps[-1].number
+    for number, name in rows:
+        if number // _GENERATION > last // _GENERATION:
+            raise Refused(
+                f"the schema {statements.schema!r} has taken step {number} ({name}), which this version of jobcore, "
+                f"that knows steps up to {last}, can't work with: install a newer one"
+            )
+    taken = {number for number, _ in rows}
     return [step for step in statements.steps if step.number not in taken]
+
+
+def script(statements: Statements, steps: Sequence[Step]) -> str:
+    """What takes these steps, as one transaction in plain SQL. Where one of them was taken before, all of it fails."""
+    if not steps:
+        return "-- No step is missing.\n"
+    schema = Identifier(statements.schema)
+    first = steps[0] == statements.steps[0]
+    opening = [_CREATE.format(schema), _TABLE.format(schema)] if first else []
+    parts = [f"{each.as_string()};" for each in [_LOCK.format(statements.schema), *opening]]
+    for step in steps:
+        parts += [f"{_NOTE.format(schema, step.number, step.name).as_string()};", step.sql]
+    return "\n\n".join(["BEGIN;", *parts, "COMMIT;"]) + "\n"

@@ -20,6 +20,9 @@ class Step(NamedTuple):
     name: str
     sql: LiteralString
 
+    def __str__(self) -> str:
+        return f"{self.number} {self.name}"
+
 
 class Statements:
     """The driver's statements for one schema: `statements["push"]` is what stands in sql/push.sql.

@@ -18,7 +18,7 @@ from jobcore.backend.checks import (
 from jobcore.backend.clock import Clock, SystemClock
 from jobcore.backend.findings import Finding, Level
 from jobcore.backend.options import url_options
-from jobcore.backend.protocol import Backend, Diagnoses, Joins, Transaction, Transacts, Wakes
+from jobcore.backend.protocol import Backend, Diagnoses, Joins, Migrates, Transaction, Transacts, Wakes
 from jobcore.backend.states import FINISHED, MOVES, REDRIVABLE, Move, State
 from jobcore.backend.values import (
     Answer,
@@ -70,6 +70,7 @@ __all__ = [
     "Joins",
     "Keep",
     "Level",
+    "Migrates",
     "Move",
     "Outcome",
     "Page",

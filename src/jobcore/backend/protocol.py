@@ -165,3 +165,25 @@ class Diagnoses(Protocol):
     def queues(self) -> list[str]:
         """The names of the queues that hold jobs, in order."""
         ...
+
+
+@runtime_checkable
+class Migrates(Protocol):
+    """A store with tables that are made in numbered steps: by itself at its first use, or by their owner before."""
+
+    def missing(self) -> list[str]:
+        """The steps that are still to be taken, in order, each as `4 reading`. Changes nothing."""
+        ...
+
+    def migrate(self) -> list[str]:
+        """Take these steps, all or none, however long that lasts; returns those that were taken."""
+        ...
+
+    def script(self, since: int | None = None) -> str:
+        """What `migrate` does, as text for the store's own client.
+
+        Args:
+            since: the number of a step, of which all that follow are written out (0: all); the store is not asked.
+                None: those that are missing.
+        """
+        ...

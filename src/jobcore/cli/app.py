@@ -6,7 +6,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from jobcore.cli import conformance, doctoring, enqueueing, looking, monitoring, operating, output, proving, working
+from jobcore.cli import (
+    conformance,
+    doctoring,
+    enqueueing,
+    looking,
+    migrating,
+    monitoring,
+    operating,
+    output,
+    proving,
+    working,
+)
 from jobcore.cli.exits import code_of
 from jobcore.cli.secrets import without_passwords
 from jobcore.errors import JobcoreError
@@ -58,5 +69,6 @@ app.command()(operating.redrive)
 app.command()(operating.remove)
 app.command()(operating.destroy)
 app.command()(doctoring.doctor)
+app.command()(migrating.migrate)
 app.command()(conformance.conformance)
 app.command()(proving.prove)
