@@ -184,7 +184,7 @@ class Mover:
             if self.shift.stopping:
                 self._give_back()
             hands.nudge()
-            mark = 1 if self.lonely else max(1, self.outstanding)
+            mark = len(self._settler.finished) + (1 if self.lonely else self.outstanding)
             self._sleep(NAP_SECONDS if hands.waiting else GLANCE_SECONDS, mark)
             self._run_lonely()
             if not self.outstanding or self._settling_is_due():
@@ -207,7 +207,7 @@ class Mover:
 
         A claim that no answer came to is repeated, not made anew: what it took is held, and nobody else sees it.
         """
-        sent = clocks.steady()
+        sent, doubted = clocks.steady(), lane.call is not None
         lane.woken = lane.quiet = False
         lane.call = lane.call or os.urandom(16)
         try:
@@ -216,7 +216,7 @@ class Mover:
             kept = self._take(lane, claimed, sent)
         except Exception as error:
             lane.woken = True
-            if isinstance(error, Unavailable | Refused):  # not carried out
+            if isinstance(error, Unavailable | Refused) and not doubted:  # not carried out, now or before
                 lane.call = None
             raise
         lane.call = None
@@ -311,7 +311,7 @@ class Mover:
         elif self._settler.finished or shift.hands.waiting:
             shift.hands.nudge()
             if not self._settling_is_due():
-                self._sleep(NAP_SECONDS, max(1, self.outstanding // 2))
+                self._sleep(NAP_SECONDS, len(self._settler.finished) + max(1, self.outstanding // 2))
         elif not self.over:
             self._sleep(min(self._idle_seconds(now), glance, self._settler.retry_at - now), 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from jobcore import clocks
@@ -40,6 +41,7 @@ class Recovery:
         self, queue: Queue[Any], binding: Binding, *, holder: str, lease: float, abandon_after: float, heal: bool
     ) -> None:
         self.teller = Teller(())
+        self.hushed: Callable[[], bool] = lambda: False  # whether to take nothing over just now
         self._name = queue.name
         self._keep = queue.keep
         self._registry = queue.registry
@@ -55,6 +57,11 @@ class Recovery:
         self._heal_at = 0.0
         self._after: str | None = None
         self._tried: set[tuple[str, int]] = set()
+
+    @property
+    def holds(self) -> bool:
+        """Whether something is taken over and not settled, or may be."""
+        return not self._closed and (self._call is not None or bool(self._held))
 
     def step(self) -> int:
         """Bring back what was lost and what can be decoded by now; returns how many jobs. Raises BackendError."""
@@ -96,7 +103,11 @@ class Recovery:
         return recovered
 
     def _reclaim(self, of: str | None) -> bool:
-        self._call = self._call or os.urandom(16)
+        doubted = self._call is not None
+        self._call = self._call or os.urandom(16)  # before looking, so that whoever is to run alone sees it
+        if not doubted and self.hushed():
+            self._call = None
+            return False
         backend = self._binding.backend
         self._held = backend.reclaim(self._name, _BATCH, self._lease, self._holder, self._call, of)
         self._call = None
