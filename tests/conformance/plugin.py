@@ -52,8 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _check_store(option: str) -> None:
     """End the run before it begins, where each test would only say again that there is no store to try."""
+    from jobcore.cli.scratch import check_store
     from jobcore.cli.secrets import given_url, without_passwords
-    from jobcore.conformance.url import check_store
     from jobcore.errors import ConfigurationError, JobcoreError
 
     try:
@@ -80,8 +80,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Say so if the store went away: failures then say nothing of the driver."""
     url = session.config.getoption("backend_url")
     if url and session.testsfailed:
+        from jobcore.cli.scratch import is_away
         from jobcore.cli.secrets import given_url
-        from jobcore.conformance.url import is_away
 
         if is_away(given_url(url) or ""):
             session.exitstatus = STORE_AWAY

@@ -7,17 +7,13 @@ import threading
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from jobcore.backend import Backend, Counts, Push, SystemClock, Wakes
+from jobcore.backend import Backend, Counts, SystemClock, Wakes
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.subject import describe
 from jobcore.connect import open_backend, takes_clock
-from jobcore.errors import ConfigurationError, JobcoreError, Unavailable
 from jobcore.testing import ManualClock
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
-_PROBE: Final = "q"
-"""The queue that most of the suite's tests use."""
-
 _OWN_CLOCK: Final = "the store's own: what holds just before a time was not checked"
 
 
@@ -108,38 +104,6 @@ class _WakingGuard(_Guard):
         backend: Any = self._backend
         woken: set[str] = backend.wait(queues, timeout)
         return woken
-
-
-def check_store(url: str) -> None:
-    """See that a URL leads to a store that the suite may work on, before it does.
-
-    Raises:
-        ConfigurationError: there is no driver for it, the store holds jobs, or each client of it has its own.
-        BackendError: the store can't be reached, or refuses.
-    """
-    one, two = open_backend(url), open_backend(url)
-    try:
-        if one.counts(_PROBE) != Counts():
-            raise ConfigurationError(f"the queue {_PROBE!r} is in use there: give a scratch store")
-        one.push(_PROBE, [Push("a", b"")])
-        shared = two.counts(_PROBE).ready
-        one.destroy(_PROBE)
-    finally:
-        one.close()
-        two.close()
-    if not shared:
-        raise ConfigurationError("this URL opens another store each time: give one whose clients share it")
-
-
-def is_away(url: str) -> bool:
-    """Whether the store can't be reached."""
-    try:
-        check_store(url)
-    except Unavailable:
-        return True
-    except JobcoreError:
-        return False
-    return False
 
 
 def shown(url: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from jobcore.cli import options
 from jobcore.cli.exits import ExitCode
+from jobcore.cli.scratch import check_store
 from jobcore.cli.secrets import given_url
 from jobcore.errors import ConfigurationError
 
@@ -43,23 +44,29 @@ def conformance(
     badge: Annotated[_File, typer.Option(metavar="PATH", help="Write the verdict as an SVG badge.")] = None,
 ) -> None:
     """Try a driver by all laws, and say which it keeps. Exits with 1 if it breaks one, 3 if the store is away."""
+    package = _suite()
+    check_store(given_url(url) or "")
     arguments = [f"--backend-url={given_url(url)}", f"--conformance-thorough={thorough}"]
     arguments += [f"--conformance-law={number}" for number in law or []]
     arguments += ["--conformance-quick"] * quick
     arguments += [f"--conformance-seed={seed}"] * (seed is not None)
     files = {"json": json, "markdown": markdown, "badge": badge}
     arguments += [f"--verdict-{kind}={path.absolute()}" for kind, path in files.items() if path]
-    raise typer.Exit(_CODES.get(_run(arguments), ExitCode.FAILED))
+    raise typer.Exit(_CODES.get(_run(package, arguments), ExitCode.FAILED))
 
 
-def _run(arguments: list[str]) -> int:
-    """Have pytest run the suite, and nothing of what is configured for tests where we are."""
+def _suite() -> Path:
+    """Where the suite is: pytest is to load it, so that failing asserts show their values."""
     package = find_spec("jobcore.conformance") if find_spec("pytest") and find_spec("hypothesis") else None
     if package is None or package.origin is None:
         raise ConfigurationError('the suite needs more than is installed: pip install "jobcore-queue[conformance]"')
+    return Path(package.origin).parent
+
+
+def _run(suite: Path, arguments: list[str]) -> int:
+    """Have pytest run the suite, and nothing of what is configured for tests where we are."""
     import pytest
 
-    home = Path(package.origin).parent
-    surroundings = [f"--rootdir={home}", f"--config-file={os.devnull}", "--import-mode=importlib"]
+    surroundings = [f"--rootdir={suite}", f"--config-file={os.devnull}", "--import-mode=importlib"]
     plugins = ["-pno:terminal", "-pno:cacheprovider", "-pno:faulthandler", "-pjobcore.conformance.progress"]
-    return pytest.main([str(home / "test_backend.py"), *surroundings, *plugins, *arguments])
+    return pytest.main([str(suite / "test_backend.py"), *surroundings, *plugins, *arguments])
