@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import os
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from core.loops import Told, eventually, running, states
+from core.loops import Told, eventually, states
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from jobcore import ExceptionBehavior, JobContext, Queue, Worker
+from jobcore import ExceptionBehavior, JobContext, LinearBackoff, Queue, Worker
 from jobcore.backend import (
     Answer,
     Claim,
@@ -24,12 +24,14 @@ from jobcore.backend import (
     Push,
     QueueClosed,
     Refused,
+    Retry,
     Succeed,
     Transacts,
     Unavailable,
     Uncertain,
 )
 from jobcore.backends.postgres import PostgresBackend
+from jobcore.backends.postgres.watchdog import cut_off
 from jobcore.events import Kind
 
 LEASE = 60_000_000
@@ -111,7 +113,7 @@ class TestCommit:
         assert transaction.commit(claim.hold, Succeed(), Keep(succeeded=1)) is Answer.DONE
 
     def test_a_lease_that_is_extended_meanwhile_does_no_harm(self, backend: PostgresBackend, engine: Engine) -> None:
-        """The row of the job has changed since the transaction began: at a higher isolation level that would fail it."""
+        """The job's row has changed since the transaction began: at a higher isolation level that would fail it."""
         claim = take(backend)
         transaction = backend.transact("q")
         write(transaction.connection, "a")
@@ -201,3 +203,382 @@ def test_a_rollback_undoes_and_changes_nothing(backend: PostgresBackend, engine:
     transaction.rollback()
     assert (rows(engine), backend.counts("q").running) == ([], 1)
     assert backend.settle("q", [(claim.hold, Succeed())], NONE_KEPT) == [Answer.DONE]
+
+
+def commit_by_sql(connection: Connection) -> None:
+    connection.exec_driver_sql("COMMIT")
+
+
+def commit_below(connection: Connection) -> None:
+    connection.connection.driver_connection.commit()  # type: ignore[union-attr]  # it is connected
+
+
+def commit_below_and_go_on(connection: Connection) -> None:
+    commit_below(connection)
+    connection.exec_driver_sql("SELECT 1")
+
+
+def leave_a_block(connection: Connection) -> None:
+    with connection:
+        pass
+
+
+def commit_the_transaction(connection: Connection) -> None:
+    transaction = connection.get_transaction()
+    assert transaction is not None
+    transaction.commit()
+
+
+def roll_a_session_back(connection: Connection) -> None:
+    with Session(connection) as session:
+        session.execute(text("SELECT 1"))
+        session.rollback()
+
+
+class TestGuard:
+    """The job must not end its transaction by itself: half of it would stand without the other."""
+
+    @pytest.mark.parametrize(
+        "tamper",
+        [
+            Connection.commit,
+            Connection.rollback,
+            Connection.close,
+            leave_a_block,
+            commit_the_transaction,
+            roll_a_session_back,
+        ],
+    )
+    def test_it_is_refused_where_it_is_tried_and_at_the_end(
+        self, backend: PostgresBackend, engine: Engine, tamper: Callable[[Connection], None]
+    ) -> None:
+        claim = take(backend)
+        transaction = backend.transact("q")
+        write(transaction.connection, "a")
+        with pytest.raises(InvalidArgument, match="ends with the job"):
+            tamper(transaction.connection)
+        with pytest.raises(Refused, match="ends with the job"):  # a job that caught that does not get away with it
+            transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert (rows(engine), backend.counts("q").running) == ([], 1)
+
+    @pytest.mark.parametrize("tamper", [commit_by_sql, commit_below, commit_below_and_go_on, Connection.invalidate])
+    def test_what_goes_past_sqlalchemy_is_seen_at_the_end(
+        self, backend: PostgresBackend, tamper: Callable[[Connection], None]
+    ) -> None:
+        claim = take(backend)
+        transaction = backend.transact("q")
+        write(transaction.connection, "a")
+        tamper(transaction.connection)
+        with pytest.raises(Refused, match="ends with the job"):
+            transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert backend.counts("q").running == 1
+
+    def test_a_connection_that_was_closed_is_not_touched_again(self, backend: PostgresBackend, engine: Engine) -> None:
+        """It went back to the pool, and is somebody else's by now."""
+        claim = take(backend)
+        first = backend.transact("q")
+        with pytest.raises(InvalidArgument):
+            first.connection.close()
+        second = backend.transact("q")
+        write(second.connection, "a")
+        first.rollback()
+        assert second.commit(claim.hold, Succeed(), NONE_KEPT) is Answer.DONE
+        assert rows(engine) == ["a"]
+
+
+class TestLevel:
+    """READ COMMITTED, or none."""
+
+    @pytest.mark.parametrize(
+        ("level", "options"),
+        [
+            ("SERIALIZABLE", {"isolation_level": "SERIALIZABLE"}),
+            ("REPEATABLE READ", {"isolation_level": "REPEATABLE READ"}),
+            ("AUTOCOMMIT", {"isolation_level": "AUTOCOMMIT"}),
+            ("SERIALIZABLE", {"connect_args": {"options": "-c default_transaction_isolation=serializable"}}),
+        ],
+    )
+    def test_an_engine_at_another_is_refused(
+        self, backend: PostgresBackend, engine: Engine, level: str, options: dict[str, Any]
+    ) -> None:
+        other = create_engine(engine.url, **options)
+        at_other = PostgresBackend(other, schema="transactions")
+        with pytest.raises(ConfigurationError, match=f"READ COMMITTED, and this engine's connections are at {level}"):
+            at_other.transact("q")
+        at_other.close()
+        other.dispose()
+
+    def test_a_job_can_set_no_other(self, backend: PostgresBackend) -> None:
+        transaction = backend.transact("q")
+        with pytest.raises(Exception, match="must be called before any query"):
+            transaction.connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        transaction.rollback()
+
+
+class TestStatementTimeout:
+    def test_it_is_as_long_as_was_said(self, backend: PostgresBackend) -> None:
+        transaction = backend.transact("q", 50_000)
+        with pytest.raises(Exception, match="statement timeout"):
+            transaction.connection.exec_driver_sql("SELECT pg_sleep(60)")
+        transaction.rollback()
+
+    @pytest.mark.parametrize(("own", "expected"), [("7s", "7s"), ("0", "5s")])
+    def test_the_sessions_own_goes_first(
+        self, backend: PostgresBackend, engine: Engine, own: str, expected: str
+    ) -> None:
+        other = create_engine(engine.url, connect_args={"options": f"-c statement_timeout={own}"})
+        at_other = PostgresBackend(other, schema="transactions")
+        transaction = at_other.transact("q", 5_000_000)
+        assert transaction.connection.scalar(text("SHOW statement_timeout")) == expected
+        transaction.rollback()
+        at_other.close()
+        other.dispose()
+
+
+def pid_of(connection: Connection) -> int:
+    return int(connection.scalars(text("SELECT pg_backend_pid()")).one())
+
+
+class TestPool:
+    def test_connections_are_used_again(self, backend: PostgresBackend) -> None:
+        pids = set()
+        for _ in range(3):
+            transaction = backend.transact("q")
+            pids.add(pid_of(transaction.connection))
+            transaction.rollback()
+        assert len(pids) == 1
+
+    def test_no_transaction_waits_for_another(self, backend: PostgresBackend) -> None:
+        begun = [backend.transact("q") for _ in range(17)]
+        assert len({pid_of(each.connection) for each in begun}) == 17
+        for each in begun:
+            each.rollback()
+
+    def test_one_that_was_cut_off_while_it_idled_is_replaced(self, backend: PostgresBackend, engine: Engine) -> None:
+        first = backend.transact("q")
+        pid = pid_of(first.connection)
+        first.rollback()
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+        second = backend.transact("q")
+        assert pid_of(second.connection) != pid
+        second.rollback()
+
+    def test_it_is_left_as_it_was_found(self, backend: PostgresBackend) -> None:
+        """What the settlement is planned by is not what the next job's statements are planned by."""
+        first = backend.transact("q")
+        first.commit(take(backend).hold, Succeed(), NONE_KEPT)
+        second = backend.transact("q")
+        assert second.connection.scalar(text("SHOW enable_seqscan")) == "on"
+        second.rollback()
+
+    def test_a_closed_backend_begins_none_and_ends_what_has_begun(
+        self, backend: PostgresBackend, engine: Engine
+    ) -> None:
+        claim = take(backend)
+        closed = PostgresBackend(engine, schema="transactions")
+        transaction = closed.transact("q")
+        write(transaction.connection, "a")
+        closed.close()
+        with pytest.raises(QueueClosed):
+            closed.transact("q")
+        assert transaction.commit(claim.hold, Succeed(), NONE_KEPT) is Answer.DONE
+        assert rows(engine) == ["a"]
+
+    def test_no_connection_is_unavailable(self, engine: Engine) -> None:
+        away = create_engine(engine.url.set(port=1))
+        nowhere = PostgresBackend(away)
+        with pytest.raises(Unavailable):
+            nowhere.transact("q")
+        nowhere.close()
+        away.dispose()
+
+    def test_behind_a_pooler_it_works_too(self, backend: PostgresBackend, engine: Engine) -> None:
+        pooled = PostgresBackend(engine, schema="transactions", prepare=False)
+        for n in range(8):  # psycopg prepares what it has sent five times
+            claim, transaction = take(backend, f"{n}"), pooled.transact("q")
+            write(transaction.connection, f"{n}")
+            assert transaction.commit(claim.hold, Succeed(), Keep(succeeded=9)) is Answer.DONE
+        transaction = pooled.transact("q")
+        assert transaction.connection.scalar(text("SELECT count(*) FROM pg_prepared_statements")) == 0
+        transaction.rollback()
+        pooled.close()
+        assert len(rows(engine)) == 8
+
+
+class Cut:
+    """COMMITs that are not answered: cut off before they are sent, or once they are done."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.commit = psycopg.Connection.commit
+        self.instead: Callable[[psycopg.Connection[Any]], None] = self.commit
+
+        def commit(raw: psycopg.Connection[Any]) -> None:
+            self.instead(raw)
+
+        monkeypatch.setattr(psycopg.Connection, "commit", commit)
+
+    def after(self, raw: psycopg.Connection[Any]) -> None:
+        self.commit(raw)
+        cut_off(raw)
+        raw.execute("SELECT 1")
+
+    def before(self, raw: psycopg.Connection[Any]) -> None:
+        cut_off(raw)
+        self.commit(raw)
+
+    def unseen(self, raw: psycopg.Connection[Any]) -> None:
+        """Before it is sent, and so that the server does not see it."""
+        self.line = socket.socket(fileno=os.dup(raw.fileno()))
+        dead, other = socket.socketpair()
+        with dead, other:
+            os.dup2(dead.fileno(), raw.fileno())
+        self.commit(raw)
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
+    return Cut(monkeypatch)
+
+
+class TestLostCommit:
+    """What became of a COMMIT that was not answered is asked of the server."""
+
+    @pytest.mark.parametrize("keep", [0, 3])
+    def test_one_that_was_done_is_done(self, backend: PostgresBackend, engine: Engine, cut: Cut, keep: int) -> None:
+        claim, transaction = take(backend), backend.transact("q")
+        write(transaction.connection, "a")
+        cut.instead = cut.after
+        assert transaction.commit(claim.hold, Succeed(), Keep(succeeded=keep)) is Answer.DONE
+        assert rows(engine) == ["a"]
+
+    def test_one_that_was_not_is_not(self, backend: PostgresBackend, engine: Engine, cut: Cut) -> None:
+        claim, transaction = take(backend), backend.transact("q")
+        write(transaction.connection, "a")
+        cut.instead = cut.before
+        with pytest.raises(Unavailable, match="rolled back"):
+            transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert (rows(engine), backend.counts("q").running) == ([], 1)
+
+    def test_one_that_the_server_still_waits_for_is_waited_for(self, engine: Engine, cut: Cut) -> None:
+        """It has not seen that its client is gone, and gives it up in the time that a verb may take."""
+        backend = PostgresBackend(engine, schema="transactions", timeout=1)
+        backend.destroy("q")
+        claim, transaction = take(backend), backend.transact("q")
+        write(transaction.connection, "a")
+        cut.instead = cut.unseen
+        with pytest.raises(Unavailable, match="rolled back"):
+            transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert (rows(engine), backend.counts("q").running) == ([], 1)
+        cut.line.close()
+        backend.close()
+
+    def test_one_that_was_not_and_whose_job_was_taken_over_is_lost(
+        self, backend: PostgresBackend, engine: Engine, cut: Cut
+    ) -> None:
+        claim, transaction = take(backend), backend.transact("q")
+        write(transaction.connection, "a")
+
+        def taken_over(raw: psycopg.Connection[Any]) -> None:
+            cut_off(raw)
+            eventually(lambda: backend.reclaim("q", 1, LEASE, "other", uuid4().bytes, "me"))
+            cut.commit(raw)
+
+        cut.instead = taken_over
+        assert transaction.commit(claim.hold, Succeed(), NONE_KEPT) is Answer.LOST
+        assert rows(engine) == []
+
+    def test_a_server_that_can_not_be_asked_leaves_it_uncertain(
+        self, backend: PostgresBackend, engine: Engine, cut: Cut, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Then a settlement by the same token finds out: it is refused, so the transaction was committed."""
+
+        def away(*_: Any) -> Any:
+            raise Unavailable("away")
+
+        claim, transaction = take(backend), backend.transact("q")
+        write(transaction.connection, "a")
+        cut.instead = cut.after
+        with monkeypatch.context() as patch:
+            patch.setattr(backend._database, "run", away)
+            with pytest.raises(Uncertain):
+                transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert backend.settle("q", [(claim.hold, Retry())], NONE_KEPT) == [Answer.LOST]
+        assert rows(engine) == ["a"]
+
+    def test_a_connection_that_breaks_before_has_not_committed(self, backend: PostgresBackend, engine: Engine) -> None:
+        claim, transaction = take(backend), backend.transact("q")
+        write(transaction.connection, "a")
+        cut_off(transaction.connection.connection.driver_connection)
+        with pytest.raises(Unavailable, match="rolled back"):
+            transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert (rows(engine), backend.counts("q").running) == ([], 1)
+
+
+class Shop:
+    """A queue on PostgreSQL, a worker, and a job that writes its word and ends as it is told."""
+
+    def __init__(self, backend: PostgresBackend) -> None:
+        self.told = Told()
+        self.queue: Queue[None] = Queue("q", backend)
+        self.worker = Worker(self.queue, monitor=False, on_event=self.told)
+
+    def became(self) -> tuple[dict[str, int], list[Kind]]:
+        """Run what there is; gives the states that there are, and what was told but that it began."""
+        self.worker.run(until_empty=True)
+        return states(self.queue), [event.kind for event in self.told if event.kind is not Kind.STARTED]
+
+
+class TestWorker:
+    def test_a_job_that_is_tried_again_writes_once(self, backend: PostgresBackend, engine: Engine) -> None:
+        shop = Shop(backend)
+
+        @shop.queue.job(context=True, on_exception=ExceptionBehavior.RETRY, backoff=LinearBackoff(0))
+        def work(context: JobContext[None]) -> None:
+            write(context.transaction(), f"{context.attempt}")
+            if context.attempt < 3:
+                raise ValueError
+
+        work.enqueue()
+        assert shop.became() == ({}, [Kind.RETRIED, Kind.RETRIED, Kind.SUCCEEDED])
+        assert rows(engine) == ["3"]
+
+    def test_a_statement_does_not_outlast_the_timeout(self, backend: PostgresBackend, engine: Engine) -> None:
+        """The thread waits in libpq, where no exception can be raised: the server ends the statement."""
+        shop = Shop(backend)
+
+        @shop.queue.job(context=True, timeout=0.1, max_attempts=1)
+        def work(context: JobContext[None]) -> None:
+            write(context.transaction(), "a")
+            context.transaction().exec_driver_sql("SELECT pg_sleep(600)")
+
+        work.enqueue()
+        assert shop.became() == ({"timed_out": 1}, [Kind.TIMED_OUT])
+        assert rows(engine) == []
+
+    def test_many_at_once_write_once_each(self, backend: PostgresBackend, engine: Engine) -> None:
+        shop = Shop(backend)
+
+        @shop.queue.job(context=True)
+        def work(context: JobContext[None], word: str) -> None:
+            write(context.transaction(), word)
+
+        @shop.queue.job
+        def plain() -> None: ...
+
+        words = sorted(f"{n}" for n in range(100))
+        shop.queue.enqueue_many([*(work.job(word) for word in words), *(plain.job() for _ in words)])
+        assert shop.became() == ({}, [Kind.SUCCEEDED] * 200)
+        assert rows(engine) == words
+
+    def test_a_lost_answer_is_told_as_what_it_was(self, backend: PostgresBackend, engine: Engine, cut: Cut) -> None:
+        shop = Shop(backend)
+
+        @shop.queue.job(context=True)
+        def work(context: JobContext[None]) -> None:
+            write(context.transaction(), "a")
+            cut.instead = cut.after
+
+        work.enqueue()
+        assert shop.became() == ({}, [Kind.SUCCEEDED])
+        assert rows(engine) == ["a"]

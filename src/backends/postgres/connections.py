@@ -51,12 +51,13 @@ class Connections:
     The engine's pool is left alone: its users never wait for us, nor we for them. Ours never waits at all.
 
     Attributes:
+        timeout: seconds that a call may take.
         prepare: whether sessions are the driver's own, to prepare statements in and to set up.
     """
 
     def __init__(self, engine: Engine, *, timeout: float, prepare: bool) -> None:
         self._engine = engine
-        self._timeout = timeout
+        self.timeout = timeout
         self.prepare = prepare
         self._closed = False
         self._left_to_parent: list[object] = []
@@ -66,7 +67,7 @@ class Connections:
         self._source = self._engine.pool.recreate()  # its events and credentials, and none of its connections
         opens = cast("Callable[[], DBAPIConnection]", self.open)
         self._pool = QueuePool(opens, pool_size=_IDLE, max_overflow=-1, reset_on_return=None, use_lifo=True)
-        self._watchdog = Watchdog(self._timeout)
+        self._watchdog = Watchdog(self.timeout)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, and neither use nor close what is the parent's."""
@@ -118,7 +119,7 @@ class Connections:
 
     def set(self, connection: Connection, *, local: bool) -> None:
         """Set how statements are planned and bounded: in the transaction only (`local`), or in the session."""
-        connection.execute(_SETTINGS, {"timeout": f"{round(self._timeout * 1000)}ms", "local": local})
+        connection.execute(_SETTINGS, {"timeout": f"{round(self.timeout * 1000)}ms", "local": local})
 
     def over(self, connection: Connection) -> AbstractContextManager[None]:
         """Watch over work on a connection: it is cut off when that takes too long."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias, cast
 from uuid import uuid4
 
@@ -101,7 +101,7 @@ class JobTransaction:
         self.connection.begin()
         with self._working() as raw:
             patience = None if timeout is None else f"{max(1, timeout // 1000)}ms"
-            ((level, *_),) = self._send(raw, "transact", {"mark": self._mark, "timeout": patience}).fetchall()
+            ((level, *_),) = self._run(raw, "transact", {"mark": self._mark, "timeout": patience})
         if raw.autocommit or level != "read committed":
             raise ConfigurationError(
                 "ctx.transaction() works at READ COMMITTED, and this engine's connections are at "
@@ -116,23 +116,23 @@ class JobTransaction:
     def _settle(self, raw: _Raw, hold: Hold, outcome: Succeed, keep: Keep) -> str | None:
         """Settle the job in its transaction; gives the transaction's id, or None where the token is not current."""
         arrays = settle_arrays({hold: 0}, [(hold, outcome)], keep)
-        given = self._database.timed({"queue": self._queue, "cap": keep.succeeded, "mark": self._mark, **arrays})
-        capped = keep.succeeded > 0
-        with raw.pipeline() if psycopg.capabilities.has_pipeline() else nullcontext():
-            self._database.connections.set(raw, local=True)
-            sealed = self._send(raw, "seal", given)
-            if capped:
-                self._send(raw, "lock", given)
-            settled = self._send(raw, "settle", given)
-            if capped:
-                self._send(raw, "trim_succeeded", given)
-        ((ours, xid),) = sealed.fetchall()
+        given = self._database.timed({"queue": self._queue, "cap": keep.succeeded, **arrays})
+        idle = f"{round(self._database.connections.timeout * 500)}ms"  # less than who asks for its outcome waits
+        # One by one: after a pipeline PostgreSQL forgets to look at how long it waits.
+        self._database.connections.set(raw, local=True)
+        ((ours, xid, _),) = self._run(raw, "seal", {"mark": self._mark, "idle": idle})
         if not ours:
             raise Refused(_HANDS_OFF)
-        return cast("str", xid) if fetched(settled) else None
+        if keep.succeeded:
+            self._run(raw, "lock", given)
+        if not self._run(raw, "settle", given):
+            return None
+        if keep.succeeded:
+            self._run(raw, "trim_succeeded", given)
+        return cast("str", xid)
 
-    def _send(self, raw: _Raw, stem: str, given: Parameters) -> psycopg.Cursor[Row]:
-        return psycopg.Cursor(raw, row_factory=tuple_row).execute(self._database.statements[stem], given)
+    def _run(self, raw: _Raw, stem: str, given: Parameters) -> list[Row]:
+        return fetched(psycopg.Cursor(raw, row_factory=tuple_row).execute(self._database.statements[stem], given))
 
     def _ask(self, hold: Hold) -> Answer:
         """What became of a COMMIT that was not answered, as the server knows.
