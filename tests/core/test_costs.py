@@ -1,0 +1,108 @@
+"""What the core itself takes for a job, in counts that no other work on the machine can change."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from jobcore.queue import Queue
+from jobcore.worker import Worker
+
+FEW, MANY = 100, 500
+
+
+def lines_of(call: Callable[[], object]) -> int:
+    """Make a call, and count the lines of jobcore's own that all threads run meanwhile."""
+    lines: list[None] = []  # as appending is atomic
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        if "/jobcore/" not in frame.f_code.co_filename and "/backends/" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            lines.append(None)
+        return trace
+
+    before = sys.gettrace()
+    threading.settrace(trace)
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+        threading.settrace(before)
+    return len(lines)
+
+
+class Costly:
+    """A queue in memory, and a worker with one hand; `noted` is how many blocks of memory there were at each start."""
+
+    def __init__(self) -> None:
+        self.queue: Queue[Any] = Queue("q", "memory://")
+        self.step = Worker(self.queue, concurrency=1, limits={"q": MANY}, monitor=False).step
+        self.noted: list[int] = []
+
+        @self.queue.job
+        def work(number: int) -> None:
+            if number == 0:
+                self.noted.append(blocks())
+
+        self._work = work
+
+    def fill(self, jobs: int) -> None:
+        self.queue.enqueue_many([self._work.job(number) for number in range(jobs)])
+
+
+def blocks() -> int:
+    """The blocks of memory that are in use."""
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+def per_job(cost: Callable[[int], int]) -> float:
+    """What one job more costs. Waiting costs a little as well, now more, now less: so the least of three tries."""
+    return min((cost(MANY) - cost(FEW)) / (MANY - FEW) for _ in range(3))
+
+
+@pytest.fixture
+def costly() -> Iterator[Costly]:
+    costly = Costly()
+    costly.fill(MANY)
+    costly.step()  # what is made once is made
+    yield costly
+    costly.queue.close()
+
+
+def test_the_lines_that_enqueuing_a_job_runs(costly: Costly) -> None:
+    assert per_job(lambda jobs: lines_of(lambda: costly.fill(jobs))) <= 50
+
+
+def test_the_lines_that_running_a_job_runs(costly: Costly) -> None:
+    def cost(jobs: int) -> int:
+        costly.fill(jobs)
+        return lines_of(costly.step)
+
+    assert per_job(cost) <= 140
+
+
+def test_the_blocks_of_memory_that_a_claimed_job_takes(costly: Costly) -> None:
+    def cost(jobs: int) -> int:
+        costly.fill(jobs)
+        before = blocks()
+        costly.step()
+        return costly.noted[-1] - before
+
+    assert per_job(cost) <= 6.5
+
+
+def test_a_worker_keeps_nothing_of_what_it_has_run(costly: Costly) -> None:
+    before = blocks()
+    for _ in range(3):
+        costly.fill(MANY)
+        costly.step()
+    assert blocks() - before < MANY / 2
