@@ -21,12 +21,14 @@ from jobcore.conformance.laws_keeping import Law8Bytes, Law9Caps
 from jobcore.conformance.laws_order import Law6Ordered, Law7Empty
 from jobcore.conformance.laws_prompt import Law13Prompt
 from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
+from jobcore.conformance.loops import Loops
 from jobcore.conformance.machine import Histories
 from jobcore.conformance.recorder import effort_of
 
 
 # pytest runs what the last of the bases brings first.
 class BackendSuite(
+    Loops,
     Histories,
     Concurrency,
     Closing,

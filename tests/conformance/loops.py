@@ -1,0 +1,39 @@
+"""The loops of workers and monitors on a store, simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from jobcore.conformance.effort import Effort
+from jobcore.conformance.harness import Harness
+from jobcore.conformance.simulation.play import Play
+
+
+class Loops:
+    """All laws at once, as workers and monitors live by them, in simulations of processes that die, stand still and
+    are cut off from the store: whatever happens nothing is lost, run by two or counted wrongly, and then all drains.
+    """
+
+    def test_whatever_happens_to_workers_all_jobs_come_to_their_ends(
+        self, harness: Harness, effort: Effort, record_property: Callable[[str, object], None]
+    ) -> None:
+        record_property("seed", effort.seed)
+        if harness.clock is None:
+            record_property("verdict", "variant")
+        played = 0
+        for number in effort.rounds():
+            seeds = Random(number)
+            for _ in range(_plays(harness, effort)):
+                played += 1
+                play = Play(seeds.getrandbits(32), harness)
+                if failure := play.run():
+                    pytest.fail(failure, pytrace=False)
+            record_property("examples", played)
+
+
+def _plays(harness: Harness, effort: Effort) -> int:
+    """How many simulations a round has: each takes as long as many histories do, and longest in real time."""
+    return max(1, (effort.examples or harness.examples) // 3) if harness.clock else 1
