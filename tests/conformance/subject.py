@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, entry_points, version
 from typing import Final, Protocol, runtime_checkable
 
-from jobcore.backend import Backend
+from jobcore.backend import Backend, BackendError, Diagnoses
 from jobcore.connect import GROUP
 
 _OURS: Final = "jobcore-queue"
 _NAME: Final = re.compile(r"[\w.-]+")
+_GUARANTEES: Final = {"server", "durability", "persistence"}
+"""What of a diagnosis the laws stand on: they hold as far as the store keeps what it acknowledged."""
+
 _EXTRA: Final = re.compile(r"""extra\s*==\s*['"]([\w.-]+)['"]""")
 
 
@@ -33,7 +36,17 @@ def describe(backend: Backend) -> dict[str, str]:
     if package:
         about["package"] = f"{package.name} {package.version}"
         about["libraries"] = ", ".join(_libraries(package, kind.__module__)) or "none of its own"
-    return about | dict(backend.describe() if isinstance(backend, Describes) else {})
+    try:
+        return about | _told(backend)
+    except BackendError as error:  # one that may not ask, say: the laws can be tried all the same
+        return about | {"server": f"not known: {error}"}
+
+
+def _told(backend: Backend) -> dict[str, str]:
+    """What a backend tells of itself, and what it is found to guarantee."""
+    described = dict(backend.describe() if isinstance(backend, Describes) else {})
+    findings = backend.diagnose() if isinstance(backend, Diagnoses) else []
+    return described | {finding.about: finding.found for finding in findings if finding.about in _GUARANTEES}
 
 
 def surroundings() -> dict[str, str]:

@@ -8,10 +8,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from jobcore.backend import Finding, Level, Refused
+from jobcore.backends.memory import MemoryBackend
 from jobcore.conformance.laws import all_laws, law_of
 from jobcore.conformance.rendering import as_badge, as_json, as_markdown, as_text, status_of
+from jobcore.conformance.subject import describe
 from jobcore.conformance.suite import BackendSuite
-from jobcore.conformance.verdict import Case, Finding, Status, Verdict, judge
+from jobcore.conformance.verdict import Case, Status, Verdict, judge
+from jobcore.conformance.verdict import Finding as FindingOnLaw
 
 pytest_plugins = ["pytester"]
 
@@ -55,7 +59,7 @@ def all_but(*cases: Case) -> Verdict:
     return judge("mine", {"driver": "Mine 1.0"}, [*others, *cases])
 
 
-def of(verdict: Verdict, name: str) -> Finding:
+def of(verdict: Verdict, name: str) -> FindingOnLaw:
     return next(finding for finding in verdict.findings if finding.law.name == name)
 
 
@@ -130,6 +134,29 @@ class TestRendering:
     def test_a_badge_speaks_for_all(self, verdicts: Sequence[Verdict], status: str) -> None:
         assert status_of(verdicts) == status
         assert ET.fromstring(as_badge(verdicts)).attrib["aria-label"] == f"jobcore laws: {status}"  # noqa: S314 -- it is ours
+
+
+class Diagnosing(MemoryBackend):
+    def diagnose(self) -> list[Finding]:
+        about = {"server": "Shoebox 3", "durability": "cardboard", "clock": "in time"}
+        return [Finding(Level.OK, name, found) for name, found in about.items()]
+
+    def queues(self) -> list[str]:
+        return []
+
+
+class Silent(Diagnosing):
+    def diagnose(self) -> list[Finding]:
+        raise Refused("you may not ask")
+
+
+class TestSubject:
+    def test_what_the_laws_stand_on_is_told_of_a_diagnosis(self) -> None:
+        about = describe(Diagnosing())
+        assert (about["server"], about["durability"], "clock" in about) == ("Shoebox 3", "cardboard", False)
+
+    def test_a_driver_that_may_not_ask_is_tried_all_the_same(self) -> None:
+        assert describe(Silent())["server"] == "not known: you may not ask"
 
 
 class TestRun:

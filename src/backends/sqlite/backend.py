@@ -135,6 +135,10 @@ class SqliteBackend:
         check_queue(queue)
         self._write(queue, moving.destroy)
 
+    def describe(self) -> dict[str, str]:
+        """The version of the library, for a verdict on this driver."""
+        return {"sqlite": sqlite3.sqlite_version}
+
     def diagnose(self) -> list[Finding]:
         """See `Diagnoses.diagnose`. A file that is not there yet is not made."""
         self._file.check_open()
