@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import shutil
@@ -10,12 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import alembic.operations as alembic_ops
 import psycopg
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, create_engine
 from typer.testing import CliRunner, Result
 
-from jobcore.backend import Answer, Keep, Push, Refused, State, Succeed
-from jobcore.backends.postgres import connect
+from jobcore.backend import Answer, InvalidArgument, Keep, Push, Refused, State, Succeed
+from jobcore.backends.postgres import alembic, connect
 from jobcore.backends.postgres.schema import script
 from jobcore.backends.postgres.statements import Statements
 from jobcore.cli.app import app
@@ -203,3 +208,92 @@ def psql(url: str, text: str) -> None:
     else:
         with psycopg.connect(url.partition("?")[0], autocommit=True) as connection:
             connection.execute(text.encode())
+
+
+class TestAlembic:
+    @pytest.fixture
+    def connection(self, postgres_url: str) -> Iterator[Connection]:
+        engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.connect() as connection:
+            yield connection
+        engine.dispose()
+
+    def test_revisions_make_what_the_driver_makes(
+        self, url: str, schema: str, owner: Any, connection: Connection
+    ) -> None:
+        """In as many revisions as there are steps."""
+        context = MigrationContext.configure(connection)
+        with context.begin_transaction(), alembic_ops.Operations.context(context) as op:
+            for since, to in itertools.pairwise([0, *(step.number for step in STEPS)]):
+                alembic.upgrade(op, since=since, to=to, schema=schema)
+        connection.commit()
+        made = structure(owner, schema)
+        owner.execute(f"DROP SCHEMA {schema} CASCADE")
+        connect(url).migrate()
+        assert structure(owner, schema) == made
+
+    def test_offline_it_writes_out_what_makes_the_same(self, url: str, schema: str, owner: Any) -> None:
+        written = io.StringIO()
+        context = MigrationContext.configure(
+            dialect_name="postgresql",
+            dialect_opts={"paramstyle": "named"},  # as Alembic's own env.py has it
+            opts={"as_sql": True, "output_buffer": written, "transactional_ddl": True},
+        )
+        with context.begin_transaction(), alembic_ops.Operations.context(context) as op:
+            alembic.upgrade(op, to=STEPS[-1].number, schema=schema)
+        psql(url, written.getvalue())
+        made = structure(owner, schema)
+        owner.execute(f"DROP SCHEMA {schema} CASCADE")
+        connect(url).migrate()
+        assert structure(owner, schema) == made
+
+    @pytest.mark.parametrize("options", [{}, {"compare_server_default": True}])
+    def test_autogenerate_finds_no_drift(self, url: str, schema: str, connection: Connection, options: Any) -> None:
+        connect(url).migrate()
+        assert drift(connection, schema, alembic.metadata(schema), **options) == []
+
+    def test_autogenerate_sees_drift(self, url: str, schema: str, owner: Any, connection: Connection) -> None:
+        connect(url).migrate()
+        owner.execute(f"ALTER TABLE {schema}.jobs ADD other integer")
+        owner.execute(f"DROP INDEX {schema}.jobs_ready")
+        found = drift(connection, schema, alembic.metadata(schema))
+        assert sorted(each[0] for each in found) == ["add_index", "remove_column"]
+
+    def test_it_can_be_left_out(self, url: str, schema: str, connection: Connection) -> None:
+        connect(url).migrate()
+        assert "remove_table" in [each[0] for each in drift(connection, schema, MetaData())]
+        hook = alembic.leave_out(schema)
+        assert drift(connection, schema, MetaData(), include_name=hook) == []
+
+    @pytest.mark.parametrize(("since", "to"), [(0, 5000), (7000, 5000), (2, 2), (3, 1)])
+    def test_steps_that_are_not_there_are_refused(self, since: int, to: int) -> None:
+        with pytest.raises(InvalidArgument, match="not to be had"):
+            alembic.upgrade(alembic_ops.Operations, since=since, to=to)
+
+
+def drift(connection: Connection, schema: str, metadata: MetaData, **options: Any) -> list[Any]:
+    """What autogenerate would write about this schema."""
+    hook = options.pop("include_name", lambda *_: True)
+
+    def include_name(name: str | None, type_: str, parents: Any) -> bool:
+        return (name == schema if type_ == "schema" else True) and bool(hook(name, type_, parents))
+
+    context = MigrationContext.configure(
+        connection, opts={"include_schemas": True, "include_name": include_name, **options}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+def structure(owner: Any, schema: str) -> list[Any]:
+    """All that makes up a schema: relations with their settings, columns, indexes, constraints, functions, rights."""
+    of_schema = "IN (SELECT oid FROM pg_class WHERE relnamespace = %(s)s::regnamespace)"
+    asked = [
+        f"SELECT relname, relkind, reloptions, relacl FROM pg_class WHERE oid {of_schema}",
+        f"SELECT attrelid::regclass::text, attname, atttypid, attcollation FROM pg_attribute WHERE attrelid {of_schema}",
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = %(s)s",
+        f"SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid {of_schema}",
+        "SELECT pg_get_functiondef(oid), proacl FROM pg_proc WHERE pronamespace = %(s)s::regnamespace",
+        f"SELECT pg_get_viewdef(oid) FROM pg_class WHERE oid {of_schema} AND relkind = 'v'",
+        f"SELECT number, name FROM {schema}.migrations",
+    ]
+    return [sorted(map(str, owner.execute(query, {"s": schema}))) for query in asked]

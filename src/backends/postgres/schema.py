@@ -72,14 +72,19 @@ def missing(connection: psycopg.Connection[Any], statements: Statements) -> list
     return [step for step in statements.steps if step.number not in taken]
 
 
+def operations(statements: Statements, steps: Sequence[Step]) -> list[str]:
+    """The SQL that takes these steps, in order, to be run in one transaction. If one was taken before, it fails."""
+    schema = Identifier(statements.schema)
+    first = bool(steps) and steps[0] == statements.steps[0]
+    found = [_LOCK.format(statements.schema), *([_CREATE.format(schema), _TABLE.format(schema)] if first else [])]
+    texts = [each.as_string() for each in found]
+    for step in steps:
+        texts += [_NOTE.format(schema, step.number, step.name).as_string(), step.sql.rstrip().removesuffix(";")]
+    return texts
+
+
 def script(statements: Statements, steps: Sequence[Step]) -> str:
-    """What takes these steps, as one transaction in plain SQL. Where one of them was taken before, all of it fails."""
+    """The same as one text, with its transaction."""
     if not steps:
         return "-- No step is missing.\n"
-    schema = Identifier(statements.schema)
-    first = steps[0] == statements.steps[0]
-    opening = [_CREATE.format(schema), _TABLE.format(schema)] if first else []
-    parts = [f"{each.as_string()};" for each in [_LOCK.format(statements.schema), *opening]]
-    for step in steps:
-        parts += [f"{_NOTE.format(schema, step.number, step.name).as_string()};", step.sql]
-    return "\n\n".join(["BEGIN;", *parts, "COMMIT;"]) + "\n"
+    return "\n\n".join(f"{each};" for each in ["BEGIN", *operations(statements, steps), "COMMIT"]) + "\n"
