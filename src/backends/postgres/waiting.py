@@ -36,7 +36,7 @@ class Waiting:
     """
 
     def __init__(self, database: Database, clock: Clock | None, *, notify: bool, check_triggers: float) -> None:
-        self._notify = notify
+        self.notify = notify
         self._check_triggers = check_triggers
         self._database = database
         self.after_fork()
@@ -84,7 +84,7 @@ class Waiting:
 
     def _announce(self, queues: Collection[str], deadline: float) -> bool:
         """Have pushes to these queues notify; whether any of them did not till now."""
-        if not self._notify or not self._listener.listens(max(0.0, deadline - time.monotonic())):
+        if not self.notify or not self._listener.listens(max(0.0, deadline - time.monotonic())):
             return False
         self._triggers.look()
         return bool(self._database.run("sleep", {"queues": sorted(queues)}))
