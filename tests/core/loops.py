@@ -19,12 +19,12 @@ BOUND = 10.0
 """Seconds after which a test gives up waiting for what must happen."""
 
 
-def eventually(condition: Callable[[], object], *, within: float = BOUND) -> None:
-    """Wait until `condition` holds, and fail if it doesn't come to that."""
+def eventually(condition: Callable[[], object], *, within: float = BOUND, every: float = 0.001) -> None:
+    """Look every so often until `condition` holds, and fail if it doesn't come to that."""
     tick, deadline = threading.Event(), monotonic() + within
     while not condition():
         assert monotonic() < deadline, "it did not come to that"
-        tick.wait(0.001)
+        tick.wait(every)
 
 
 def threads() -> list[str]:
