@@ -1,6 +1,5 @@
 """The command `doctor`: what a store guarantees, and what is amiss, before something is lost."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any, Final
@@ -9,19 +8,15 @@ import msgspec
 import typer
 from rich.text import Text
 
-from jobcore.backend import Backend, Diagnoses, Finding, Level
-from jobcore.binding import VARIABLE
+from jobcore.backend import Diagnoses, Finding, Level
 from jobcore.cli import options, output
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.secrets import given_url, without_passwords
-from jobcore.cli.targets import open_queue
-from jobcore.connect import open_backend
+from jobcore.cli.secrets import without_passwords
+from jobcore.cli.targets import all_queues, open_queue, open_store
 from jobcore.doctor import examine_queue, examine_store, worst
 from jobcore.errors import ConfigurationError
-from jobcore.queue import Queue
 
 _STYLES: Final = {Level.OK: "green", Level.NOTE: "cyan", Level.WARNING: "yellow", Level.DANGER: "bold red"}
-_MOST_QUEUES: Final = 100
 
 Told = tuple[str, Finding]
 """Where something was found (the store, or a queue's name), and what."""
@@ -67,23 +62,13 @@ def _examine(stack: ExitStack, targets: Sequence[str], url: str | None) -> Itera
         queues = [stack.enter_context(open_queue(target, url)) for target in targets]
         backends = list({id(queue.backend): queue.backend for queue in queues}.values())
     else:
-        backend = _open(stack, url)
-        names = backend.queues()[:_MOST_QUEUES] if isinstance(backend, Diagnoses) else []
-        queues, backends = [Queue(name, backend) for name in names], [backend]
+        backends = [open_store(stack, url)]
+        queues = all_queues(backends[0]) if isinstance(backends[0], Diagnoses) else []
     for backend in backends:
         yield from (("store", finding) for finding in examine_store(backend))
-    for number, queue in enumerate(queues):
-        decode = bool(targets) and ":" in targets[number]
-        yield from ((queue.name, finding) for finding in examine_queue(queue, decode=decode))
-
-
-def _open(stack: ExitStack, url: str | None) -> Backend:
-    given = given_url(url) or os.environ.get(VARIABLE)
-    if not given:
-        raise ConfigurationError(f"which store? Give its URL, or a queue as module:attribute, or set {VARIABLE}")
-    backend = open_backend(given)
-    stack.callback(backend.close)
-    return backend
+    known = {queue.name for queue, target in zip(queues, targets, strict=False) if ":" in target}
+    for queue in queues:
+        yield from ((queue.name, finding) for finding in examine_queue(queue, decode=queue.name in known))
 
 
 def _print(found: Sequence[Told], level: Level) -> None:

@@ -1,29 +1,56 @@
 """The commands that only look: `status`, `list`, `show`, `debug`."""
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from jobcore.backend import State
+from jobcore.backend import Diagnoses, State
 from jobcore.cli import entries, options, output
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.targets import open_queue
+from jobcore.cli.targets import all_queues, open_queue, open_store
 from jobcore.debug import debugger
+from jobcore.queue import Queue
 
 
-def status(queue: options.AnyTargets, url: options.Url = None, json: options.Json = False) -> None:
+def status(
+    queue: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[QUEUE]...",
+            help="module:attribute, as in app.tasks:mail, or a name; none: all that the store has.",
+            show_default=False,
+        ),
+    ] = None,
+    url: options.Url = None,
+    json: options.Json = False,
+) -> None:
     """Count the jobs of queues, by state."""
     with ExitStack() as stack:
-        queues = [stack.enter_context(open_queue(target, url)) for target in queue]
+        if queue:
+            queues = [stack.enter_context(open_queue(target, url)) for target in queue]
+        else:
+            queues = all_queues(open_store(stack, url))
         counted = [{"queue": each.name, **msgspec.structs.asdict(each.counts())} for each in queues]
+        unheard = list(_unheard(queues, counted)) if queue else []
     if json:
         output.print_json({"queues": counted})
         return
-    columns = list(counted[0])
-    output.print_table(columns, [list(row.values()) for row in counted])
+    if counted:
+        output.print_table(list(counted[0]), [list(row.values()) for row in counted])
+    for line in unheard or ([] if counted else ["the store holds no jobs"]):
+        output.say(line)
+
+
+def _unheard(queues: Sequence[Queue[Any]], counted: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """What to say of queues that hold nothing: perhaps another one was meant."""
+    for queue, row in zip(queues, counted, strict=True):
+        if not any(number for name, number in row.items() if name != "queue") and isinstance(queue.backend, Diagnoses):
+            others = ", ".join(queue.backend.queues()[:20])
+            yield f"queue {queue.name!r} holds no jobs; the store has {others or 'none in any queue'}"
 
 
 def list_(

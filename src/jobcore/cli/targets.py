@@ -12,8 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from jobcore.backend import Backend, Diagnoses
 from jobcore.binding import VARIABLE
 from jobcore.cli.secrets import given_url
+from jobcore.connect import open_backend
 from jobcore.errors import ConfigurationError
 from jobcore.queue import Queue
 
@@ -57,6 +59,31 @@ def open_queue(target: str, url: str | None) -> Iterator[Queue[Any]]:
         yield queue
     finally:
         queue.close()
+
+
+def open_store(stack: ExitStack, url: str | None) -> Backend:
+    """The store itself, for what concerns all of its queues; closed with `stack`.
+
+    Raises:
+        ConfigurationError: no URL is known.
+    """
+    given = given_url(url) or os.environ.get(VARIABLE)
+    if not given:
+        raise ConfigurationError(f"which store? Say --url or set {VARIABLE}; or name queues as module:attribute")
+    backend = open_backend(given)
+    stack.callback(backend.close)
+    return backend
+
+
+def all_queues(backend: Backend) -> list[Queue[Any]]:
+    """The queues that hold jobs.
+
+    Raises:
+        ConfigurationError: its driver can't tell.
+    """
+    if not isinstance(backend, Diagnoses):
+        raise ConfigurationError(f"{type(backend).__name__} can't tell which queues there are: name them")
+    return [Queue(name, backend) for name in backend.queues()]
 
 
 def load_queue(target: str) -> Queue[Any]:
