@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
 
-.PHONY: help demo test test-all lint types contracts smoke format bench clean
+.PHONY: help demo test test-all guarantees flakes lint types contracts smoke format bench clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,15 @@ demo: $(VENV)/.test  ## Do real work on SQLite, one worker killed half-way; URL=
 test: $(VENV)/.test  ## Run all tests, with servers of their own
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-test-all: $(VENV)/.test  ## The same, with the heavy runs
+test-all: $(VENV)/.test  ## The same, with the heavy runs, and the work of a million jobs
 	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest tests/drivers -k work_does_not_grow --conformance-law=12 --conformance-thorough=3600
+
+guarantees: $(VENV)/.test  ## Try each store by the suite and write docs/guarantees.md; URL=… tries one more
+	$(BIN)/python tests/guarantees.py --fresh $(if $(URL),'$(URL)')
+
+flakes: $(VENV)/.test  ## Try each store twenty times: the suite raises no false alarm
+	$(BIN)/python tests/guarantees.py --fresh --runs 20
 
 lint: $(VENV)/.dev  ## Check style
 	$(BIN)/ruff check .

@@ -40,12 +40,14 @@ class Harness(ABC):
         prompt: whether waiters are woken, rather than look again at intervals (as with `notify=off`). False, or
             a driver without `Wakes`: that idle workers find their jobs is checked, but not how soon.
         name: what the verdict calls the store. None: as the test class is called.
+        url: where it can be opened again, by a script that replays what was found. None: no script is told.
     """
 
     clock: ManualClock | None = None
     examples: int = 30
     prompt: bool = True
     name: str | None = None
+    url: str | None = None
 
     @abstractmethod
     def make(self) -> Backend:

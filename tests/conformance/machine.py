@@ -78,7 +78,7 @@ def _try_round(harness: Harness, number: int, examples: int) -> int:
             raise
     if wrong:
         pair, error = min(wrong, key=lambda one: len(one[0].history))
-        pytest.fail(told(error, pair.history, pair.tokens, harness.name, pair.began), pytrace=False)
+        pytest.fail(told(error, pair.history, pair.tokens, harness.url, pair.began), pytrace=False)
     return next(machines)
 
 

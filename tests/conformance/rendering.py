@@ -20,7 +20,7 @@ def as_text(verdict: Verdict) -> str:
     lines = [headline(verdict), "", *(f"  {what:<11} {name}" for what, name in verdict.subject.items()), ""]
     lines.append(f"  {'law':<22}{'verdict':<10}{'tests':>6}{'time':>10}")
     lines += map(line_of, verdict.judged)
-    if notes := [f"    {note}" for note in _notes(verdict)]:
+    if notes := [f"    {note}" for note in notes_of(verdict)]:
         lines += ["", "  how it was checked, by law", *notes]
     for finding in verdict.judged:
         lines += _complaints(finding)
@@ -84,7 +84,7 @@ def status_of(verdicts: Sequence[Verdict]) -> Status:
     return next(status for status in (Status.FAILED, Status.INCOMPLETE, Status.PASSED) if status in statuses)
 
 
-def _notes(verdict: Verdict) -> Iterator[str]:
+def notes_of(verdict: Verdict) -> Iterator[str]:
     """How laws were checked of which there are several ways."""
     notes = dict.fromkeys(note for finding in verdict.judged for note in finding.notes)
     for note in notes:
@@ -111,7 +111,7 @@ def _section(verdict: Verdict) -> Iterator[str]:
         law = finding.law
         yield f"| {law.number or ''} | {law.name} | {finding.status} | {finding.tests} | {finding.seconds:.1f} s |"
     yield ""
-    yield from (f"* law {note}" for note in _notes(verdict))
+    yield from (f"* law {note}" for note in notes_of(verdict))
     for finding in verdict.judged:
         for case in finding.failures:
             yield from ("", f"**{finding.law}**, broken in `{case.test}`:", "", "```", case.message, "```")

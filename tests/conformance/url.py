@@ -31,7 +31,7 @@ class UrlHarness(Harness):
     examples = 20
 
     def __init__(self, url: str, clock: ManualClock | None = None) -> None:
-        self.name = shown(url)
+        self.name = self.url = shown(url)
         self._url = url
         self._used = _Used()
         if takes_clock(url):

@@ -26,7 +26,7 @@ class Hoarder(MemoryBackend):
 
 
 class HoardersHarness(Harness):
-    name = "hoarder://attic"
+    url = "hoarder://attic"
 
     def __init__(self) -> None:
         self.store = Store()

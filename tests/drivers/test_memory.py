@@ -18,6 +18,7 @@ from jobcore.testing import ManualClock
 class MemoryHarness(Harness):
     """One store in memory."""
 
+    name = "memory"
     examples = 60
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ class PostgresHarness(Harness):
 
     def __init__(self, server: postgres.Server, **options: Any) -> None:
         self.clock = ManualClock()
+        self.name = f"PostgreSQL {server.version}{'' if options.get('prepare', True) else ', through poolers'}"
         self._server = server
         self._options = options
         self._schema = f"suite_{os.getpid()}"

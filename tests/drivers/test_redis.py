@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -22,6 +23,7 @@ class RedisHarness(Harness):
     """A prefix of its own on a server, which writes all that it acknowledges to a file."""
 
     def __init__(self, server: servers.Server, client: redis.Redis | RedisCluster) -> None:
+        self.name = f"Redis {server.version}{', cluster' * server.is_cluster}"
         self.client = client
         self.prefix = f"test-{os.urandom(6).hex()}"
         self.clock = ManualClock()
@@ -74,12 +76,21 @@ def _parsed(record: bytes, running: bool) -> tuple[State, bytes]:
     return state or (State.RUNNING if running else State.READY), record[32 + note :]
 
 
-@pytest.fixture(scope="module", params=[*servers.binaries(), "cluster"])
+def _servers() -> Iterator[Any]:
+    """Each server that is here, alone and as a cluster of one node; older clusters are left to heavy runs."""
+    *older, newest = servers.binaries()
+    for version in (*older, newest):
+        yield pytest.param((version, False), id=version)
+    for version in (*older, newest):
+        yield pytest.param((version, True), id=f"{version}-cluster", marks=[pytest.mark.slow] * (version in older))
+
+
+@pytest.fixture(scope="module", params=_servers())
 def server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
-    """Each server that is here. It survives a crash of its own: what is acknowledged was handed to the system."""
+    """It survives a crash of its own: what is acknowledged was handed to the system."""
+    version, cluster = request.param
     lasting = ["--appendonly", "yes", "--appendfsync", "no"]
-    binary = servers.binaries().get(request.param)
-    with servers.server(binary, cluster=request.param == "cluster", config=lasting) as server:
+    with servers.server(servers.binaries()[version], cluster=cluster, config=lasting) as server:
         yield server
 
 

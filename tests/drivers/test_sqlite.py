@@ -21,6 +21,8 @@ from jobcore.testing import ManualClock
 class SqliteHarness(Harness):
     """One file in a folder of its own. Nothing here pulls the plug, so the disk need not be waited for."""
 
+    name = "SQLite"
+
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
         self._folder = folder

@@ -45,6 +45,12 @@ class Server:
     _identity: dict[str, Any] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def version(self) -> int:
+        """Its major version."""
+        with psycopg.connect(self.url) as connection:
+            return connection.info.server_version // 10_000
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(
@@ -83,7 +89,7 @@ def server(version: int | None = None, **settings: str) -> Iterator[Server]:
     """A server that lives as long as the block.
 
     Args:
-        version: the major version wanted; None: any, PATH before the wheel.
+        version: the major version wanted; None: that of JOBCORE_TEST_POSTGRES_VERSION, or any, PATH before the wheel.
         settings: of postgresql.conf, over the quick ones that tests use. Where a version or settings are asked
             for, JOBCORE_TEST_POSTGRES_URL does not matter, and the server may be killed and started again.
 
@@ -91,6 +97,7 @@ def server(version: int | None = None, **settings: str) -> Iterator[Server]:
         RuntimeError: there is no such PostgreSQL here, or it does not start.
     """
     given = os.environ.get("JOBCORE_TEST_POSTGRES_URL")
+    version = version or int(os.environ.get("JOBCORE_TEST_POSTGRES_VERSION", "0")) or None
     if given and version is None and not settings:
         yield Server(given)
         return
@@ -101,6 +108,11 @@ def server(version: int | None = None, **settings: str) -> Iterator[Server]:
             yield running
         finally:
             running.stop()
+
+
+def versions() -> list[int]:
+    """The major versions that are here."""
+    return sorted({_major(folder) for folder in _installed()})
 
 
 def _create(scratch: Path, binaries: Path, settings: dict[str, str]) -> Server:

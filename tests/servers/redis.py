@@ -47,6 +47,12 @@ class Server:
         if self.is_cluster:
             self._begin_cluster()
 
+    @property
+    def version(self) -> str:
+        """What the server says of itself."""
+        with self.client() as client:
+            return str(client.info("server")["redis_version"])
+
     def _begin_cluster(self) -> None:
         """Hold all slots, and wait until the cluster works."""
         with self.client() as client:
