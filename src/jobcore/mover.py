@@ -184,7 +184,8 @@ class Mover:
             if self.shift.stopping:
                 self._give_back()
             hands.nudge()
-            mark = len(self._settler.finished) + (1 if self.lonely else self.outstanding)
+            each = self.lonely or not self.shift.settle_every
+            mark = len(self._settler.finished) + (1 if each else self.outstanding)
             self._sleep(NAP_SECONDS if hands.waiting else GLANCE_SECONDS, mark)
             self._run_lonely()
             if not self.outstanding or self._settling_is_due():
@@ -238,12 +239,18 @@ class Mover:
         shift = self.shift
         if shift.stopping or shift.lonely or shift.exhausted or (shift.until_empty and shift.emptied):
             return 0
-        ahead = min(PREFETCH_JOBS, int(self._settler.pace * PREFETCH_SECONDS)) if self._bytes < PREFETCH_BYTES else 0
+        ahead = self._ahead() if self._bytes < PREFETCH_BYTES else 0
         room = shift.hands.count + ahead - shift.outstanding
         if room < max(1, ahead // 2):  # few large claims, not many small ones
             return 0
         share = ceil(room / sharers)
         return share if lane.limit is None else min(share, lane.limit - len(lane.held))
+
+    def _ahead(self) -> int:
+        """How many jobs to hold beyond what hands can run at once: what should start soon, and is allowed."""
+        soon = min(PREFETCH_JOBS, int(self._settler.pace * PREFETCH_SECONDS))
+        allowed = self.shift.prefetch
+        return soon if allowed is None else min(soon, (allowed - 1) * self.shift.hands.count)
 
     def _take(self, lane: Lane, claimed: Claimed, sent: float) -> int:
         """Hold what was claimed, and pass it to the hands; returns how much of it does not go back unrun."""
@@ -311,7 +318,8 @@ class Mover:
         elif self._settler.finished or shift.hands.waiting:
             shift.hands.nudge()
             if not self._settling_is_due():
-                self._sleep(NAP_SECONDS, len(self._settler.finished) + max(1, self.outstanding // 2))
+                company = self.outstanding // 2 if shift.settle_every else 0
+                self._sleep(NAP_SECONDS, len(self._settler.finished) + max(1, company))
         elif not self.over:
             self._sleep(min(self._idle_seconds(now), glance, self._settler.retry_at - now), 1)
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from jobcore.run import Task
     from jobcore.shift import Lane, Shift
 
-SETTLE_SECONDS: Final = 0.003
 SETTLE_JOBS: Final = 1000
-"""A finished job waits so long for company, and a batch is so large at the most."""
+"""A batch is so large at the most."""
 
 _PACE_SECONDS: Final = 0.1
 
@@ -62,7 +61,7 @@ class Settler:
         if not self.finished:
             return False
         ripe = alone or self._shift.stopping or len(self.finished) >= SETTLE_JOBS
-        return ripe or clocks.steady() - self.finished[0].ended >= SETTLE_SECONDS
+        return ripe or clocks.steady() - self.finished[0].ended >= self._shift.settle_every
 
     def settle(self, lanes: Iterable[Lane]) -> None:
         """Settle up to `SETTLE_JOBS`, and some of what was refused before, if it is time for that.

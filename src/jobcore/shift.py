@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from jobcore.recovery import Recovery
     from jobcore.run import Task
 
+SETTLE_SECONDS: Final = 0.003
+"""How long a finished job waits for company, unless told otherwise."""
+
 LAST_SECONDS: Final = 2.0
 """How long a worker that leaves waits for the async jobs that it cancelled."""
 
@@ -71,15 +74,28 @@ class Shift:
         lease: seconds.
         poll_interval: seconds between looks at a queue that nothing was heard of.
         grace: seconds that a stopping worker waits for what runs.
+        prefetch: how many jobs are held for each hand at the most; None: as many as should start soon.
+        settle_every: seconds that a finished job waits for company.
     """
 
     hands: Hands
 
-    def __init__(self, *, holder: str, lease: float, poll_interval: float, grace: float) -> None:
+    def __init__(
+        self,
+        *,
+        holder: str,
+        lease: float,
+        poll_interval: float,
+        grace: float,
+        prefetch: int | None = None,
+        settle_every: float = SETTLE_SECONDS,
+    ) -> None:
         self.holder = holder
         self.lease = lease
         self.poll_interval = poll_interval
         self.grace = grace
+        self.prefetch = prefetch
+        self.settle_every = settle_every
         self.teller = Teller(())
         self.movers: list[Mover] = []
         self.recoveries: Sequence[Recovery] = ()

@@ -25,7 +25,7 @@ from jobcore.mover import Mover
 from jobcore.queue import Queue
 from jobcore.recovery import Recovery
 from jobcore.run import Task
-from jobcore.shift import Lane, Shift
+from jobcore.shift import SETTLE_SECONDS, Lane, Shift
 
 _log: Final = logging.getLogger("jobcore")
 
@@ -42,6 +42,10 @@ class Worker:
         grace: seconds for which a stopping worker waits for running jobs, and for which a job may run on past
             its timeout.
         monitor: whether to run a `Monitor` as well.
+        prefetch: how many jobs are held for each hand at the most, the one that runs included: with 1, none waits
+            for a hand here while it could start elsewhere. None: as many as should start within 50 ms.
+        settle_every: seconds for which a finished job waits for others, to be settled in one call with them; 0: not
+            at all. What is finished and not settled when a worker dies runs again.
         on_event: listeners, each called with batches of `Event`, on a thread of their own.
         holder: a text unique to this process's start, under which the store knows what is held.
         replaceable: whether to stop once half of the hands are gone to jobs that won't stop.
@@ -59,6 +63,8 @@ class Worker:
         poll_interval: Seconds = 60.0,
         grace: Seconds = 30.0,
         monitor: bool = True,
+        prefetch: int | None = None,
+        settle_every: Seconds = SETTLE_SECONDS,
         on_event: Sequence[Listener] | Listener = (),
         holder: str | None = None,
         replaceable: bool = False,
@@ -72,6 +78,8 @@ class Worker:
             lease=check_positive("lease", lease),
             poll_interval=check_positive("poll_interval", poll_interval),
             grace=check_seconds("grace", grace),
+            prefetch=_checked_prefetch(prefetch),
+            settle_every=check_seconds("settle_every", settle_every),
         )
         self._listeners = listeners_of(queues, on_event)
         self._monitors = monitor
@@ -294,6 +302,12 @@ def _check(queues: Sequence[Queue[Any]], concurrency: int, limits: Mapping[str, 
     for name, limit in limits.items():
         if name not in names or type(limit) is not int or limit < 1:
             raise InvalidArgument(f"limits has {name}={limit!r}: a limit is at least 1, for one of {names}")
+
+
+def _checked_prefetch(prefetch: int | None) -> int | None:
+    if prefetch is not None and (type(prefetch) is not int or prefetch < 1):
+        raise InvalidArgument(f"prefetch is how many jobs a hand may hold, from 1 on, or None, not {prefetch!r}")
+    return prefetch
 
 
 def _by_backend(lanes: Sequence[Lane]) -> list[tuple[Backend, list[Lane]]]:

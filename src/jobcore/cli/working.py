@@ -19,6 +19,7 @@ from jobcore.cli.targets import open_queues
 from jobcore.events import Event, Kind
 from jobcore.monitor import Monitor, new_holder
 from jobcore.queue import Queue
+from jobcore.shift import SETTLE_SECONDS
 from jobcore.worker import Worker
 
 URL_VARIABLE: Final = "JOBCORE_CHILD_URL"
@@ -38,6 +39,8 @@ class Settings:
     lease: float
     poll_interval: float
     grace: float
+    prefetch: int | None
+    settle_every: float
     monitor: bool
     until_empty: bool
     log_level: logs.Level
@@ -46,13 +49,19 @@ class Settings:
         """Arguments that give the same settings to a child process, which leaves monitoring to its parent."""
         flags = ["--no-monitor", *(["--until-empty"] if self.until_empty else [])]
         flags += ["--url", f"env:{URL_VARIABLE}"] if self.url else []
+        flags += [f"--prefetch={self.prefetch}"] if self.prefetch else []
         flags += [f"--limit={name}={number}" for name, number in self.limits.items()]
         flags += [f"--concurrency={self.concurrency}", f"--log-level={self.log_level}"]
-        flags += [f"--{name}={value}s" for name, value in self._durations()]
+        flags += [f"--{name}={value:f}s" for name, value in self._durations()]
         return ["worker", *self.targets, *flags]
 
     def _durations(self) -> list[tuple[str, float]]:
-        return [("lease", self.lease), ("poll-interval", self.poll_interval), ("grace", self.grace)]
+        return [
+            ("lease", self.lease),
+            ("poll-interval", self.poll_interval),
+            ("grace", self.grace),
+            ("settle-every", self.settle_every),
+        ]
 
 
 def worker(
@@ -84,6 +93,23 @@ def worker(
             help="How long running jobs are waited for at a stop.",
         ),
     ] = 30.0,
+    prefetch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            show_default="what starts within 50ms",
+            help="How many jobs are held for each hand, the one that runs included: with 1, none waits here.",
+        ),
+    ] = None,
+    settle_every: Annotated[
+        float,
+        typer.Option(
+            parser=options.duration,
+            metavar="TIME",
+            show_default="3ms",
+            help="How long a finished job waits for others, to be settled with them; 0: not at all.",
+        ),
+    ] = SETTLE_SECONDS,
     monitor: Annotated[
         bool, typer.Option("--monitor/--no-monitor", help="Bring back the jobs of workers that died.")
     ] = True,
@@ -96,7 +122,20 @@ def worker(
     The first SIGTERM or Ctrl-C stops claiming and waits for running jobs, the second leaves at once.
     """
     limits = dict(options.limit(text) for text in limit or ())
-    settings = Settings(queue, url, concurrency, limits, lease, poll_interval, grace, monitor, until_empty, log_level)
+    settings = Settings(
+        queue,
+        url,
+        concurrency,
+        limits,
+        lease,
+        poll_interval,
+        grace,
+        prefetch,
+        settle_every,
+        monitor,
+        until_empty,
+        log_level,
+    )
     begin(url, log_level)
     with open_queues(queue, url) as queues:
         code = _supervise(queues, settings, processes) if processes else _work(queues, settings, holder, lifeline)
@@ -114,6 +153,8 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
         lease=settings.lease,
         poll_interval=settings.poll_interval,
         grace=settings.grace,
+        prefetch=settings.prefetch,
+        settle_every=settings.settle_every,
         monitor=settings.monitor,
         on_event=stuck,
         holder=holder,
