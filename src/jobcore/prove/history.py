@@ -18,14 +18,12 @@ class Told:
 
     Attributes:
         ended: when each job was settled for good, or may have been.
-        started: when a job began to run under a token.
         takeovers: how many ended leases were taken over, as far as whoever did it lived to say so.
         held: for each journal's name, the tokens that its process had and was not seen to settle.
     """
 
     def __init__(self) -> None:
         self.ended: dict[str, int] = {}
-        self.started: dict[tuple[str, int], int] = {}
         self.takeovers = 0
         self.held: dict[str, set[tuple[str, int]]] = {}
         self._sent: dict[str, int] = {}
@@ -33,7 +31,8 @@ class Told:
         self._pushes: list[Pushing] = []
         self._takings: list[Taking] = []
         self._extensions: list[Extension] = []
-        self._starts: list[Start] = []
+        self._lost: dict[tuple[str, int], int] = {}  # for each token, how often its job had been lost
+        self._runs: dict[str, list[tuple[int, int]]] = {}  # for each id, the tokens it began to run under, and when
         self._settlements: list[Settlement] = []
 
     def read(self, name: str, records: Iterable[Record]) -> None:
@@ -53,8 +52,7 @@ class Told:
                 case Extended():
                     self._extended(record)
                 case Started(at=at, id=id, fence=fence):
-                    self._starts.append(Start(id, fence))
-                    self.started[id, fence] = at
+                    self._runs.setdefault(id, []).append((fence, at))
         for unanswered in sent.values():
             self._called(unanswered, None, held)
 
@@ -66,9 +64,17 @@ class Told:
 
     def history(self, remaining: Iterable[str]) -> History:
         """The history that these journals tell, with what is in the store at its end."""
-        return History(
-            self._pushes, self._takings, self._extensions, self._starts, self._settlements, frozenset(remaining)
-        )
+        starts = [Start(id, fence) for id, runs in self._runs.items() for fence, _ in runs]
+        return History(self._pushes, self._takings, self._extensions, starts, self._settlements, frozenset(remaining))
+
+    def recovery(self, journal: str, killed: int) -> list[float]:
+        """For each job that a process held when it was killed, and that was lost so, the seconds until it ran again."""
+        again = []
+        for id, fence in self.held[journal]:
+            lost = self._lost[id, fence]
+            runs = [at for run, at in self._runs.get(id, ()) if run > fence and self._lost[id, run] > lost]
+            again += [(min(runs) - killed) / 1_000_000] if runs else []
+        return again
 
     def _called(self, sent: PushSent | SettleSent, answers: list[Answer] | None, held: set[tuple[str, int]]) -> None:
         if isinstance(sent, PushSent):
@@ -94,6 +100,7 @@ class Told:
     def _took(self, record: Took, held: set[tuple[str, int]]) -> None:
         until = _surely(record.sent, record.until)
         self._takings += [Taking(id, fence, record.at, until, lost) for id, fence, lost in record.tokens]
+        self._lost.update({(id, fence): lost for id, fence, lost in record.tokens})
         self.takeovers += len(record.tokens) * record.reclaimed
         held.update((id, fence) for id, fence, _ in record.tokens)
 

@@ -19,6 +19,7 @@ from jobcore.prove.fleet import Fleet, Worker
 from jobcore.prove.journal import now
 from jobcore.prove.producing import Pace
 from jobcore.prove.proxy import Proxy
+from jobcore.prove.worker import SLOW
 
 AT_ONCE: Final = 2
 """So many faults may overlap."""
@@ -51,6 +52,7 @@ class Fault(Struct, frozen=True):
 
     Attributes:
         victim: from 0 to 1, which worker it meets.
+        after: how long that one has been at work by then, in seconds.
         seconds: how long it lasts.
         begin: when it did, in µs of the journals' clock.
         end: likewise.
@@ -59,6 +61,7 @@ class Fault(Struct, frozen=True):
 
     kind: Kind
     victim: float
+    after: float
     seconds: float
     begin: int = 0
     end: int = 0
@@ -77,7 +80,9 @@ def plan(numbers: Mapping[Kind, int], lease: float, seed: int) -> list[Fault]:
     }
     kinds = [kind for kind, number in numbers.items() for _ in range(number)]
     chance.shuffle(kinds)
-    return [Fault(kind, chance.random(), chance.uniform(*lengths[kind])) for kind in kinds]
+    return [
+        Fault(kind, chance.random(), chance.uniform(0, lease * SLOW), chance.uniform(*lengths[kind])) for kind in kinds
+    ]
 
 
 class Nemesis:
@@ -139,6 +144,7 @@ class Nemesis:
             self._pace.allow(round(share * (number + 1)))
             if worker:
                 worker.await_work(_WORK_SECONDS)
+                self._over.wait(fault.after)
             begin = now()
             if not self._over.is_set():
                 self._strike(fault, worker)

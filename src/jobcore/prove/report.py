@@ -10,7 +10,6 @@ from typing import Any
 from msgspec import Struct
 
 from jobcore.prove.checker import Verdict
-from jobcore.prove.history import Told
 from jobcore.prove.nemesis import Fault, Kind
 
 _SHOWN = 5
@@ -29,7 +28,7 @@ class Report(Struct, frozen=True):
         verdict: the checker's.
         settled: how many jobs were settled for good, or may have been.
         takeovers: how many ended leases monitors took over.
-        recovery: for each job that a killed worker held, how long it took from there until it ran again; sorted.
+        recovery: for each job that a killed worker held, the seconds from there until it ran again; sorted.
         stuck: ids of jobs that were neither finished nor gone at the end.
     """
 
@@ -130,20 +129,6 @@ class Report(Struct, frozen=True):
         if self._half is None:
             return "nothing that was held was run again"
         return f"half within {self._half:.2f} s, all within {self._most:.2f} s, of {len(self.recovery)} jobs"
-
-
-def recovery(told: Told, faults: Sequence[Fault]) -> list[float]:
-    """For each job that a killed worker held and that was begun later, the seconds from the kill until then; sorted."""
-    runs: dict[str, list[tuple[int, int]]] = {}
-    for (id, fence), at in sorted(told.started.items(), key=lambda run: run[0][1]):
-        runs.setdefault(id, []).append((fence, at))
-    took = []
-    for fault in faults:
-        if fault.kind is Kind.KILL and fault.journal:
-            for id, fence in told.held[fault.journal]:
-                again = next((at for later, at in runs.get(id, ()) if later > fence), None)
-                took += [] if again is None else [(again - fault.begin) / 1_000_000]
-    return sorted(took)
 
 
 def _named(ids: Sequence[str]) -> str:

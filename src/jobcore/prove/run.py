@@ -22,7 +22,7 @@ from jobcore.prove.journal import read
 from jobcore.prove.nemesis import PATIENCE_SECONDS, Fault, Kind, Nemesis, plan
 from jobcore.prove.producing import Pace, Producer
 from jobcore.prove.proxy import Proxy, endpoint
-from jobcore.prove.report import Report, recovery
+from jobcore.prove.report import Report
 from jobcore.prove.settings import Settings
 from jobcore.prove.worker import Orders
 
@@ -176,6 +176,7 @@ class Run:
 
     def _report(self, entries: dict[str, State]) -> Report:
         told, settings = self.told, self._settings
+        kills = [fault for fault in self._struck if fault.kind is Kind.KILL]
         times = [*told.pushed.values(), *told.ended.values()]
         return Report(
             store=settings.store,
@@ -187,7 +188,7 @@ class Run:
             verdict=check(told.history(entries)),
             settled=len(told.ended),
             takeovers=told.takeovers,
-            recovery=recovery(told, self._struck),
+            recovery=sorted(seconds for kill in kills for seconds in told.recovery(kill.journal or "", kill.begin)),
             stuck=sorted(id for id, state in entries.items() if state in _UNFINISHED),
         )
 

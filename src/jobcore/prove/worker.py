@@ -20,8 +20,8 @@ from jobcore.worker import Worker
 POLL_SECONDS: Final = 0.5
 GRACE_SECONDS: Final = 10.0
 
-_SLOW: Final = 0.25
-"""For which share of a lease slow jobs sleep."""
+SLOW: Final = 0.25
+"""The share of a lease for which slow jobs sleep."""
 
 
 class Orders(Struct, frozen=True):
@@ -50,7 +50,7 @@ def work(orders: Orders) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     logging.basicConfig(filename=orders.log, format="%(asctime)s %(process)d %(name)s %(message)s")
     journal = Journal(Path(orders.journal))
-    state = journal, orders.lease * _SLOW
+    state = journal, orders.lease * SLOW
     queue = make_queue(orders.queue, lambda: recorded(open_backend(orders.url), journal), state)
     lease, concurrency = orders.lease, orders.concurrency
     Worker(queue, concurrency=concurrency, lease=lease, poll_interval=POLL_SECONDS, grace=GRACE_SECONDS).run()
