@@ -9,9 +9,11 @@ import pytest
 from jobcore.conformance.client import Client
 from jobcore.conformance.concurrency import Concurrency
 from jobcore.conformance.details_arguments import Arguments, Closing
+from jobcore.conformance.details_around import Forking, Joining
 from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
 from jobcore.conformance.details_listing import Listing, Looking
 from jobcore.conformance.details_time import NextDue, Times
+from jobcore.conformance.details_transactions import Transactions
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.laws_apart import Law10Apart, Law11PerItem
@@ -31,6 +33,9 @@ class BackendSuite(
     Loops,
     Histories,
     Concurrency,
+    Transactions,
+    Joining,
+    Forking,
     Closing,
     Arguments,
     Looking,
