@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import count
@@ -21,10 +22,9 @@ from jobcore.conformance.history import Operation, by_job
 from jobcore.conformance.linearizability import first_unexplained
 from jobcore.conformance.threads import PATIENCE, together
 
-HISTORIES: Final = 6
 CLIENTS: Final = 4
-CALLS: Final = 30
-"""Of each client in a history."""
+ROUNDS: Final = 30
+"""Calls of each client in a history."""
 
 Record: TypeAlias = Callable[[str, object], None]
 
@@ -40,20 +40,36 @@ class Concurrency:
         record_property("seed", effort.seed)
         examples = 0
         for number in effort.rounds():
-            for seed in range(number, number + HISTORIES):
+            histories = 1 + (effort.examples or harness.examples) // 3
+            for seed in range(number, number + histories):
                 _check(_by_threads(harness, [one.backend, two.backend], seed), effort.seed)
-                examples += 1
+            examples += histories
             record_property("examples", examples)
+
+
+class _Meeting:
+    """Lets threads go on together: a barrier alone would wake them one after another."""
+
+    def __init__(self, parties: int) -> None:
+        self._parties = parties
+        self._barrier = Barrier(parties, timeout=PATIENCE)
+        self._arrived: list[None] = []
+
+    def __call__(self) -> None:
+        self._barrier.wait()
+        self._arrived.append(None)
+        while len(self._arrived) % self._parties:
+            time.sleep(0)
 
 
 def _by_threads(harness: Harness, backends: list[Backend], seed: int) -> list[Operation]:
     """A history of threads that share two clients of the store; the first of them moves the clock."""
     queue, tokens = next(_queues), list[Hold]()
-    barrier = Barrier(CLIENTS, timeout=PATIENCE)
-    hammers = [Hammer(backends[n % 2], queue, n, seed, tokens, barrier.wait) for n in range(CLIENTS)]
+    meet = _Meeting(CLIENTS)
+    hammers = [Hammer(backends[n % 2], queue, n, seed, tokens, meet) for n in range(CLIENTS)]
     if harness.clock:
         hammers[0].pass_time = partial(harness.advance, SHORT / 1_000_000)
-    histories = together(*[partial(hammer.strike, CALLS) for hammer in hammers])
+    histories = together(*[partial(hammer.strike, ROUNDS) for hammer in hammers])
     last = Hammer(backends[0], queue, CLIENTS, seed, [], int).look_at_all()
     backends[0].destroy(queue)
     return [*last, *(operation for history in histories for operation in history)]

@@ -25,24 +25,21 @@ DEAD: Final = "a dead client"
 CALLS: Final = 1_000
 """No client makes so many claims: calls are told apart by the number of their client in thousands."""
 
-TOGETHER: Final = 3
-"""Calls that a client makes before it meets the others again: they overlap, and windows stay small."""
-
 KEEPS: Final = (Keep(1000, 1000), Keep(1000, 0))
 """What a history's settlements name: no job is trimmed by another's, but a success may leave at once."""
 
 _WEIGHTS: Final = {
-    "push": 5,
+    "push": 6,
     "claim": 8,
     "claim_and_die": 1,
     "settle": 10,
-    "extend": 3,
-    "reclaim": 4,
-    "redrive": 3,
-    "remove": 3,
-    "get": 2,
-    "pass_time": 4,
-    "destroy": 0.2,
+    "extend": 2,
+    "reclaim": 8,
+    "redrive": 4,
+    "remove": 5,
+    "get": 5,
+    "pass_time": 2,
+    "destroy": 0.5,
 }
 _OUTCOMES: Final[Sequence[Outcome]] = (
     Succeed(),
@@ -84,24 +81,35 @@ class Hammer:
     ) -> None:
         self._record = Recording(backend, queue, f"client {number}", JOBS)
         self._chance = Random(f"{seed} {number}")
+        self._common = Random(seed)  # alike for all: in each round, they make few kinds of calls on few jobs
         self._keep = KEEPS[seed % len(KEEPS)]
         self._tokens = tokens
         self._mine: list[Hold] = []
         self._call = number * CALLS
+        self._is_first = number == 0
         self._meet = meet
         self.pass_time: Callable[[], None] = lambda: None
 
-    def strike(self, calls: int) -> list[Operation]:
-        """Make so many calls, and return what was asked and answered."""
-        for number, verb in enumerate(self._chance.choices([*_WEIGHTS], [*_WEIGHTS.values()], k=calls)):
-            if number % TOGETHER == 0:
-                self._meet()
-            getattr(self, verb)()
+    def strike(self, rounds: int) -> list[Operation]:
+        """Make a call in each of so many rounds, and return what was asked and answered."""
+        for _ in range(rounds):
+            self._jobs = self._common.sample(JOBS, self._common.randint(1, 2))
+            verbs = self._common.choices([*_WEIGHTS], [*_WEIGHTS.values()], k=self._common.randint(1, 2))
+            if self._is_first:
+                self.prepare()
+            self._meet()
+            getattr(self, self._chance.choice(verbs))()
         return self._record.operations
+
+    def prepare(self) -> None:
+        """Move some jobs while the others wait: then there is something to do at once."""
+        for verb in ("push", "claim", "settle", "pass_time"):
+            if self._chance.random() < 0.5:
+                getattr(self, verb)()
 
     def push(self) -> None:
         """Store jobs, some of them far ahead, with payloads that tell who was first."""
-        batch = [self._push(id) for id in self._some(JOBS)]
+        batch = [self._push(id) for id in self._some(self._jobs)]
         if self._is_unheard():
             self._record.push(batch, heard=False)
         self._record.push(batch)
@@ -125,9 +133,7 @@ class Hammer:
         self._hold([claim.hold for claim in self._record.reclaim(*arguments)])
 
     def settle(self) -> None:
-        """Settle what this client has, or what any had; who has nothing claims first."""
-        if not self._mine:
-            self.claim()
+        """Settle what this client has, or what any had."""
         holds = self._holds()
         self._mine = [hold for hold in self._mine if hold not in holds]
         batch = [(hold, self._chance.choice(_OUTCOMES)) for hold in holds]
@@ -141,15 +147,15 @@ class Hammer:
 
     def redrive(self) -> None:
         """Redrive."""
-        self._record.redrive(self._some(JOBS))
+        self._record.redrive(self._some(self._jobs))
 
     def remove(self) -> None:
         """Remove."""
-        self._record.remove(self._some(JOBS))
+        self._record.remove(self._some(self._jobs))
 
     def get(self) -> None:
         """Look."""
-        self._record.get(self._some(JOBS))
+        self._record.get(self._some(self._jobs))
 
     def destroy(self) -> None:
         """Destroy the queue."""
@@ -171,9 +177,10 @@ class Hammer:
         return self._chance.sample(items, self._chance.randint(1, min(3, len(items)))) if items else []
 
     def _holds(self) -> list[Hold]:
-        """Some tokens, most of them this client's own, one for each job at the most."""
-        given = self._mine if self._mine and self._chance.random() < 0.7 else self._tokens[-6:]
-        return [*{hold.id: hold for hold in self._some(given)}.values()]
+        """Some of the latest tokens that this client, or any, was given of the round's jobs."""
+        known = self._mine if self._chance.random() < 0.3 else self._tokens[-20:]
+        latest = {hold.id: hold for hold in known if hold.id in self._jobs}
+        return self._some([*latest.values()])
 
     def _hold(self, holds: list[Hold]) -> None:
         self._mine += holds

@@ -23,6 +23,8 @@ Open: TypeAlias = Callable[[str, ManualClock], Backend]
 class Store(Harness):
     """A store under a name that no other has."""
 
+    examples = 60  # calls at once are to meet where it matters
+
     def __init__(self, open: Open, drop: Callable[[str], Any] = lambda _name: None) -> None:
         self.clock = ManualClock()
         self._name = f"mutant_{os.urandom(6).hex()}"

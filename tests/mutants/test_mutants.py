@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from jobcore.conformance.laws import all_laws
-from mutants import memory_details, memory_laws, postgres_sql, redis_lua, sqlite_sql, stores
+from mutants import concurrency, memory_details, memory_laws, postgres_sql, redis_lua, sqlite_sql, stores
 from mutants.mutant import Mutant, planted
 from mutants.stores import Store
 from mutants.trial import tried
@@ -25,7 +25,9 @@ PLACES: Final = {"memory": [], "sqlite": ["tmp_path"], "redis": ["redis_url"], "
 """The fixtures that say where a driver's stores are: a server is started only for who asks."""
 
 MUTANTS: Final[list[Mutant]] = [
-    mutant for room in (memory_laws, memory_details, redis_lua, postgres_sql, sqlite_sql) for mutant in room.MUTANTS
+    mutant
+    for room in (memory_laws, memory_details, redis_lua, postgres_sql, sqlite_sql, concurrency)
+    for mutant in room.MUTANTS
 ]
 
 
