@@ -8,6 +8,7 @@ from jobcore.conformance.details_arguments import Closing
 from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
 from jobcore.conformance.details_listing import Listing
 from jobcore.conformance.details_time import NextDue, Times
+from jobcore.conformance.details_transactions import Transactions
 from jobcore.conformance.laws_apart import Law10Apart, Law11PerItem
 from jobcore.conformance.laws_holding import Law3OneHolder, Law4Fenced
 from jobcore.conformance.laws_keeping import Law8Bytes, Law9Caps
@@ -266,6 +267,32 @@ MUTANTS: Final = [
         "postgres/sql/destroy.sql",
         "DELETE FROM {schema}.jobs WHERE queue = %(queue)s",
         "DELETE FROM {schema}.jobs WHERE queue = %(queue)s AND state <> 'remembered'",
+        slow=True,
+    ),
+    Mutant(
+        "transaction-not-fenced",
+        "A job's transaction commits whatever its settlement says.",
+        Transactions,
+        "postgres/transaction.py",
+        'if not self._run(raw, "settle", given):\n            return None',
+        'self._run(raw, "settle", given)',
+    ),
+    Mutant(
+        "transaction-forgets-the-cap",
+        "A success that its own transaction settles trims no older one.",
+        Transactions,
+        "postgres/transaction.py",
+        'if keep.succeeded:\n            self._run(raw, "trim_succeeded", given)',
+        "",
+        slow=True,
+    ),
+    Mutant(
+        "transaction-commits-at-its-end",
+        "What is to be rolled back is committed.",
+        Transactions,
+        "postgres/transaction.py",
+        "raw.rollback()",
+        "raw.commit()",
         slow=True,
     ),
 ]
