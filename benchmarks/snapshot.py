@@ -23,7 +23,6 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from uuid import uuid4
 
 import psycopg
 from rich.console import Console
@@ -34,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from jobcore import open_backend
 from jobcore.backend import Backend, Claim, Joins, Keep, Outcome, Push, Retry, Return, Succeed
+from jobcore.pushing import new_id
 
 from servers import postgres
 
@@ -49,7 +49,7 @@ def push(backend: Backend, jobs: int) -> None:
 
 
 def made() -> Push:
-    return Push(uuid4().hex, b'{"job":"noop","args":{}}', priority=random.randrange(-1, 2))
+    return Push(new_id(), b'{"job":"noop","args":{}}', priority=random.randrange(-1, 2))
 
 
 def take(backend: Backend) -> list[Claim]:
@@ -65,6 +65,8 @@ def outcome(at: int) -> Outcome:
 def claim_and_settle(url: str, left: Synchronized[int], orders: Pipe) -> None:
     """One claimer: at each order, until the round's jobs have passed."""
     backend = open_backend(url)
+    backend.counts("q")
+    orders.send(None)
     while orders.recv():
         while left.value > 0:
             settlements = [(claim.hold, outcome(at)) for at, claim in enumerate(take(backend))]
@@ -89,20 +91,24 @@ class Claimers:
         ]
         for process in self._processes:
             process.start()
+        self._answers()
 
     def settle(self, jobs: int) -> float:
         """Have so many jobs settled; the seconds that it took."""
         self._left.value += jobs  # what the last round did beyond its own is taken off
         begun = perf_counter()
         self._tell(True)
-        for pipe in self._orders:
-            pipe.recv()
+        self._answers()
         return perf_counter() - begun
 
     def stop(self) -> None:
         self._tell(False)
         for process in self._processes:
             process.join()
+
+    def _answers(self) -> None:
+        for pipe in self._orders:
+            pipe.recv()
 
     def _tell(self, order: bool) -> None:
         for pipe in self._orders:

@@ -289,7 +289,7 @@ def structure(owner: Any, schema: str) -> list[Any]:
     of_schema = "IN (SELECT oid FROM pg_class WHERE relnamespace = %(s)s::regnamespace)"
     asked = [
         f"SELECT relname, relkind, reloptions, relacl FROM pg_class WHERE oid {of_schema}",
-        f"SELECT attrelid::regclass::text, attname, atttypid, attcollation FROM pg_attribute WHERE attrelid {of_schema}",
+        f"SELECT attrelid::regclass, attname, atttypid, attcollation FROM pg_attribute WHERE attrelid {of_schema}",
         "SELECT indexdef FROM pg_indexes WHERE schemaname = %(s)s",
         f"SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid {of_schema}",
         "SELECT pg_get_functiondef(oid), proacl FROM pg_proc WHERE pronamespace = %(s)s::regnamespace",

@@ -15,7 +15,8 @@ _SLACK: Final = 100_000
 """Marks stay this far (µs) behind the clock, so that a push committed a moment late is not passed over."""
 
 _WINDOW: Final = 2_000_000
-_SWEEP: Final = 30_000_000
+_SWEEP: Final = 300_000_000
+"""Half of what the journal of returns spans."""
 _NEVER: Final = -(2**60)
 _START: Final = (0, 0)
 END: Final = (101, 0, 0)
@@ -30,8 +31,8 @@ class Marks(Struct, frozen=True):
 
     So a claim begins at `lows`. What a transaction that is open now has pushed, or has locked and will not take after
     all, may still appear below. Hence every two seconds, and whenever it found too little, a claim *looks*: it begins
-    at the `base`, where the lows stood before any transaction began that was open at the last look. And every half
-    minute one looks at everything, so that no mistake lasts longer.
+    at the `base`, where the lows stood before any transaction began that was open at the last look. And every five
+    minutes one looks at everything, so that no mistake lasts longer.
 
     Attributes:
         swept: when everything was last looked at (µs by the store).

@@ -19,7 +19,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
 ), mark AS MATERIALIZED (
     -- Marks spare us the entries of jobs long gone, which pile up before the first ready job while some
     -- old snapshot is open. They miss what was committed late, so they hold for two seconds; those of the base may
-    -- miss what nobody foresees, so they hold for half a minute.
+    -- miss what nobody foresees, so they hold for five minutes.
     SELECT
         known.rank, least(begin.place, back.place) AS place,
         CASE WHEN back.place <= begin.place THEN 0 ELSE begin.seq END AS seq
@@ -33,7 +33,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
         SELECT known.base_place, known.base_seq WHERE NOT clock.now - %(looked)s BETWEEN 0 AND 2000000
     ) AS begin (place, seq)
     CROSS JOIN LATERAL (SELECT min(place) AS place FROM returned WHERE rank = known.rank) AS back
-    WHERE clock.now - %(swept)s BETWEEN 0 AND 30000000
+    WHERE clock.now - %(swept)s BETWEEN 0 AND 300000000
 ), band (rank) AS (
     -- The ranks that may hold ready jobs, in order: those with a mark, and what is found between these.
     SELECT -101::bigint
@@ -99,5 +99,5 @@ FROM clock LEFT JOIN (
     SELECT * FROM claimed
     UNION ALL
     SELECT rank, place, seq, id, call, fence, payload, -rank, attempt, lost, pushed_at, started_at, lease_until, lapsed_at
-    FROM held
+    FROM held WHERE NOT %(onward)s
 ) AS given ON true

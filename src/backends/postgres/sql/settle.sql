@@ -64,10 +64,12 @@ WITH clock AS MATERIALIZED (
 ), journal AS (
     INSERT INTO {schema}.returns (queue, rank, place, at)
     SELECT %(queue)s, rank, min(place), clock.now FROM moved, clock WHERE move = 'return' GROUP BY rank, clock.now
+    RETURNING n
 ), outdated AS (
+    -- Now and then, as it reads the queue's whole journal.
     DELETE FROM {schema}.returns
     USING clock
-    WHERE queue = %(queue)s AND at < clock.now - 60000000 AND EXISTS (SELECT FROM moved WHERE move = 'return')
+    WHERE queue = %(queue)s AND at < clock.now - 600000000 AND EXISTS (SELECT FROM journal WHERE n %% 64 = 0)
 )
 SELECT position, readied AND EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s)
 FROM (
