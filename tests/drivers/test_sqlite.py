@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,12 @@ class SqliteHarness(Harness):
 
     def apart(self) -> Backend:
         return SqliteBackend(self._folder / "others.db", clock=self.clock, synchronous="NORMAL")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._file)) as db, db:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
 
     def work(self, call: Callable[[], object]) -> int:
         """The steps of SQLite's virtual machine, counted on the connections that are open by now."""
