@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from jobcore.backend import Backend, ConfigurationError, Keep, Push, State, Succeed, Wakes
 from jobcore.backends.memory import MemoryBackend, Store, connect
 from jobcore.conformance import BackendSuite, Client, Harness, Look
+from jobcore.conformance.details_around import in_a_child
 from jobcore.conformance.harness import count_lines
 from jobcore.testing import ManualClock
 
@@ -63,31 +63,13 @@ class TestMemory(BackendSuite):
     def test_a_forked_child_goes_on_with_a_copy(self, one: Client) -> None:
         one.push("a", "b")
 
-        def child() -> bool:
+        def child() -> None:
             one.settle(Succeed(), *one.claim(), keep=Keep())
             one.push("c")
-            return one.ids(State.READY) == ["c"]
+            assert one.ids(State.READY) == ["c"]
 
-        assert in_a_child(child)
+        in_a_child(child)
         assert one.ids(State.READY) == ["a", "b"]
-
-    @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # it is what is tested
-    def test_a_child_forked_while_others_are_at_work_is_not_stuck(self, one: Client, two: Client) -> None:
-        stop = threading.Event()
-
-        def work() -> None:
-            while not stop.is_set():
-                two.push("x")
-                two.settle(Succeed(), *two.claim(), keep=Keep())
-
-        worker = threading.Thread(target=work)
-        worker.start()
-        try:
-            for n in range(20):
-                assert in_a_child(lambda n=n: one.push(f"{n}")[0].created)
-        finally:
-            stop.set()
-            worker.join()
 
     def test_a_job_that_comes_due_ends_a_wait_by_the_wall_clock(self) -> None:
         backend = MemoryBackend()
@@ -118,17 +100,3 @@ class TestUrls:
     def test_there_are_no_options(self) -> None:
         with pytest.raises(ConfigurationError, match="no option 'timeout'"):
             connect("memory://?timeout=1")
-
-
-def in_a_child(check: Callable[[], bool]) -> bool:
-    """What `check` says in a forked child, which must end in time."""
-    child = os.fork()
-    if child == 0:
-        passed = False
-        threading.Timer(20.0, os._exit, [2]).start()
-        try:
-            passed = check()
-        finally:
-            os._exit(0 if passed else 1)
-    _, status = os.waitpid(child, 0)
-    return status == 0
