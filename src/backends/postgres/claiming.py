@@ -25,20 +25,20 @@ class Claiming:
     def claim(self, queue: str, asked: Parameters) -> Claimed:
         """Claim; `asked` are the parameters of claim.sql without the marks."""
         marks = self._marks.get(queue, Marks())
-        claimed = self._attempt(self._database.run, queue, {**asked, "onward": False}, marks)
+        found = self._attempt(self._database.run, queue, {**asked, "onward": False}, marks)
+        claimed = _claimed(found)
         if claimed.next_due == claimed.now or not marks.usable(claimed.now):
             return claimed
         run = self._database.run_further if claimed.claims else self._database.run
-        return self._attempt(run, queue, _rest(asked, claimed), self._marks[queue].to_look(), claimed)
+        # What was taken is told from the first answer: by the second, somebody may have taken it over.
+        return _claimed(self._attempt(run, queue, _rest(asked, claimed), self._marks[queue].to_look()), found)
 
-    def _attempt(self, run: Run, queue: str, asked: Parameters, marks: Marks, held: Claimed | None = None) -> Claimed:
-        """One statement. `held` is what an earlier one of this claim took, and this one gives again."""
+    def _attempt(self, run: Run, queue: str, asked: Parameters, marks: Marks) -> list[Row]:
+        """The rows of one statement."""
         found = run("claim", {"queue": queue, **asked, **marks.parameters()})
-        now, next_due, again, *_ = found[0]
-        known = {claim.id for claim in held.claims} if held else ()
-        given = [row for row in found if row[_ID] is not None]
-        self._learn(queue, marks, found[0], [] if again else [row for row in given if row[_ID] not in known])
-        return Claimed(rows.claims([row[_ABOUT_JOB:] for row in given]), now, next_due)
+        again = found[0][2]
+        self._learn(queue, marks, found[0], [] if again else _given(found))
+        return found
 
     def _learn(self, queue: str, before: Marks, told: Row, taken: Sequence[Row]) -> None:
         """Note what a claim by the marks `before` tells, and where what it has taken lies."""
@@ -58,8 +58,20 @@ class Claiming:
         self._marks[queue] = after
 
 
+def _given(found: Sequence[Row]) -> list[Row]:
+    """The rows that have a job: one without stands for none at all."""
+    return [row for row in found if row[_ID] is not None]
+
+
+def _claimed(found: Sequence[Row], before: Sequence[Row] = ()) -> Claimed:
+    """The answer to a claim whose last statement gave `found`, and an earlier one `before`."""
+    now, next_due, *_ = found[0]
+    given = [*_given(before), *_given(found)]
+    return Claimed(rows.claims([row[_ABOUT_JOB:] for row in given]), now, next_due)
+
+
 def _rest(asked: Parameters, claimed: Claimed) -> Parameters:
-    """What is still to be claimed; what is claimed already is given along."""
+    """What is still to be claimed."""
     return {
         **asked,
         "jobs": asked["jobs"] - len(claimed.claims),
