@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from core.loops import Told, eventually, running, states
 
-from jobcore.backend import Push, State
+from jobcore.backend import Claimed, Push, State
 from jobcore.backends.memory import MemoryBackend
 from jobcore.debug import debugger
 from jobcore.events import Kind
@@ -388,3 +390,42 @@ def test_ihp_statuses_are_mapped_to_and_from_text():
         State.SUCCEEDED,
     ]
     assert all(State(str(state)) is state for state in State)
+
+
+def test_ihp_a_success_is_kept_where_it_is_asked_for():
+    studio = Studio(keep_succeeded=1)
+    studio.queue.enqueue_many([Play("a"), Play("b")])
+    studio.run()
+    assert states(studio.queue) == {"succeeded": 1}
+
+
+def test_ihp_polls_are_spread():
+    """Workers that began together don't look together for ever: a pause is the interval, a tenth more or less."""
+    worker = Worker(Studio().queue, monitor=False, poll_interval=100)
+    worker.run(until_empty=True)
+    pauses = {worker._shift.movers[0]._pause(Claimed([], 0, None)) for _ in range(100)}
+    assert len(pauses) > 1
+    assert 90 <= min(pauses) < max(pauses) <= 110
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "ihp.md"
+ROWS = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+
+
+def test_ihp_the_page_names_all_that_its_queue_exports():
+    exports = """
+        runPool fetchNextJob pendingJobConditionSQL watchForJob watchForJobWithPollerTriggerRepair pollForJob
+        notificationTriggersHealthy ensureNotificationTriggers createNotificationTriggerSQL channelName jobDidFail
+        jobDidTimeout jobDidSucceed backoffDelay recoverStaleJobs textToEnumJobStatusMap textToEnumJobStatus
+        tryWriteTBQueue
+    """
+    named = {name for row in ROWS for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == {*exports.split()}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.split("`")[1] for row in ROWS])
+def test_ihp_the_tests_that_the_page_names_exist(row: str):
+    tests = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", row)
+    assert tests
+    for name, file in tests:
+        assert f"def {name}(" in (PAGE.parent / file).read_text(), f"{file} has no {name}"
