@@ -506,16 +506,19 @@ class TestClaims:
     def test_what_is_taken_over_before_a_claim_ends_is_told_all_the_same(
         self, backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        take(backend, 10)  # from here on, a claim looks at what is new, and then once more at all
         backend.push("q", [Push("a", b"")])
+        take(backend)  # it was filled: the next looks at what is new, and then at the rest
+        backend.push("q", [Push("b", b"")])
         further = backend._database.run_further
+        lost: list[str] = []
 
         def taken_over(*arguments: Any) -> Any:
-            assert len(backend.reclaim("q", 10, LEASE, "other", uuid4().bytes, of="me")) == 1
+            lost.extend(claim.id for claim in backend.reclaim("q", 10, LEASE, "other", uuid4().bytes, of="me"))
             return further(*arguments)
 
         monkeypatch.setattr(backend._database, "run_further", taken_over)
-        assert [claim.id for claim in take(backend, 10)] == ["a"]
+        assert [claim.id for claim in take(backend, 10)] == ["b"]
+        assert lost == ["a", "b"]
 
     def test_batches_in_opposite_orders_do_not_deadlock(self, backend: PostgresBackend) -> None:
         ids = [f"{n}" for n in range(50)]
