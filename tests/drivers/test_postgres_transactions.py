@@ -34,13 +34,19 @@ from jobcore.backends.postgres import PostgresBackend
 from jobcore.backends.postgres.watchdog import cut_off
 from jobcore.events import Kind
 
+from servers import postgres
+
 LEASE = 60_000_000
 NONE_KEPT = Keep()
 
 
+def psycopg_url(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
 @pytest.fixture
 def engine(postgres_url: str) -> Iterator[Engine]:
-    engine = create_engine(postgres_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    engine = create_engine(psycopg_url(postgres_url))
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE IF EXISTS rows; CREATE TABLE rows (word text PRIMARY KEY)"))
     yield engine
@@ -505,6 +511,26 @@ class TestLostCommit:
                 transaction.commit(claim.hold, Succeed(), NONE_KEPT)
         assert backend.settle("q", [(claim.hold, Retry())], NONE_KEPT) == [Answer.LOST]
         assert rows(engine) == ["a"]
+
+    @pytest.mark.slow
+    def test_an_id_that_is_given_again_after_a_crash_does_not_deceive(self, cut: Cut) -> None:
+        """The transaction's id was not on disk: another one gets it, and that is the one that the server knows of."""
+        with postgres.server(wal_writer_delay="10s") as server:
+            backend = PostgresBackend(create_engine(psycopg_url(server.url)), schema="transactions")
+            claim, transaction = take(backend), backend.transact("q")
+
+            def crash(raw: psycopg.Connection[Any]) -> None:
+                cut.instead = cut.commit
+                mine = raw.execute("SELECT pg_current_xact_id()").fetchone()
+                server.restart()
+                with psycopg.connect(server.url) as another:
+                    assert another.execute("SELECT pg_current_xact_id()").fetchone() == mine
+                cut.commit(raw)
+
+            cut.instead = crash
+            with pytest.raises(Unavailable, match="rolled back"):
+                transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+            backend.close()
 
     def test_a_connection_that_breaks_before_has_not_committed(self, backend: PostgresBackend, engine: Engine) -> None:
         claim, transaction = take(backend), backend.transact("q")
