@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
@@ -56,6 +58,11 @@ class Loop:
         answered = threading.Event()
         self.soon(answered.set)
         return answered.wait(_PATIENCE)
+
+    def frames(self) -> traceback.StackSummary:
+        """Where its thread is at this moment, seen from another one."""
+        frame = sys._current_frames().get(self._thread.ident or 0) if self._thread else None  # noqa: SLF001 -- its one name
+        return traceback.extract_stack(frame) if frame else traceback.StackSummary()
 
     def close(self) -> None:
         """End what runs on the loop, and the loop; one that is blocked is left to the end of the process."""

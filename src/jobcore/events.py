@@ -36,6 +36,7 @@ class Kind(StrEnum):
     UNPROVEN = "unproven"
     HEALED = "healed"
     STUCK = "stuck"
+    BLOCKING = "blocking"
     AWAY = "away"
     BACK = "back"
 
@@ -49,6 +50,7 @@ LEVELS: Final = {
     Kind.RECOVERED: logging.WARNING,
     Kind.REFUSED: logging.WARNING,
     Kind.STUCK: logging.ERROR,
+    Kind.BLOCKING: logging.WARNING,
     Kind.AWAY: logging.ERROR,
     Kind.BACK: logging.WARNING,
     Kind.HEALED: logging.INFO,
@@ -65,14 +67,16 @@ class Event(Struct, frozen=True):
     Attributes:
         kind: what happened. LOST: a lease of ours was gone when it was to be extended; REFUSED: a settlement of
             ours was refused, as its token was no longer current; UNPROVEN: the same, but of a call that had to be
-            repeated, which proves nothing; STUCK: a job ran on past its timeout and grace; AWAY and BACK: the store.
+            repeated, which proves nothing; STUCK: a job ran on past its timeout and grace; BLOCKING: an async job does
+            not let go of the event loop (where a task of its own does that, its id and name are not known); AWAY and
+            BACK: the store.
         queue: the queue's name.
         id: the job's id, where there is one job.
         name: the job's name, where it is known.
         at: seconds since the Unix epoch, by this process's clock.
         attempt: the run's number.
         lost: how many leases of the job ended unsettled.
-        seconds: how long the run took, where one ended.
+        seconds: how long the run took, where one ended; how long it has blocked.
         reason: why, in words.
     """
 

@@ -65,6 +65,11 @@ class Hands:
         """Whether async jobs may run yet: they have not been cancelled, or have not ended since."""
         return self.loop.started and not (self._cancelled and not self._adopted and not self._awaited)
 
+    def blocking(self) -> Task | None:
+        """The task whose async job the loop is at, while that does not let go; None if it is at none of them."""
+        current = asyncio.current_task(self.loop.get())
+        return next((task for task, running in list(self._awaited.items()) if running is current), None)
+
     def give(self, tasks: Iterable[Task]) -> None:
         """Have tasks run, in order, as hands become free."""
         for task in tasks:

@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
+from msgspec import structs
+
 from jobcore import clocks
 from jobcore.backend import Backend, InvalidArgument
 from jobcore.events import Event, Kind, Listener, Teller, listeners_of
@@ -25,7 +27,9 @@ from jobcore.mover import Mover
 from jobcore.queue import Queue
 from jobcore.recovery import Recovery
 from jobcore.run import Task
+from jobcore.settling import started_event
 from jobcore.shift import SETTLE_SECONDS, Lane, Shift
+from jobcore.starvation import LoopWatch
 
 _log: Final = logging.getLogger("jobcore")
 
@@ -125,6 +129,17 @@ class Worker:
         self._shift.stop(now=now)
         if not self._running:
             self._leave()
+
+    def running(self) -> list[Event]:
+        """What runs here at this moment, the longest first: as events of its start, with the seconds since then.
+
+        From any thread, also to tell others that this process is at work.
+        """
+        now = clocks.steady()
+        lanes = [lane for mover in self._shift.movers for lane in mover.lanes]
+        tasks = [task for lane in lanes for task in list(lane.held) if task.began and not task.ended]
+        tasks.sort(key=lambda task: task.began)
+        return [structs.replace(started_event(task), seconds=now - task.began) for task in tasks]
 
     def __enter__(self) -> Self:
         """Run in a thread of its own; returns once the lifespan has been entered."""
@@ -226,6 +241,9 @@ class Worker:
                 keeper = Keeper(mover, mover.backend, shift.lease)
                 keeper.start()
                 stack.callback(keeper.stop)
+            look = LoopWatch(shift.hands, shift.teller, lanes[0].name, shift.lease)
+            look.start()
+            stack.callback(look.stop)
             self._resources = stack.pop_all()
 
     def _leave(self) -> None:
