@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
 
-.PHONY: help demo test test-all guarantees flakes lint types contracts smoke format bench clean
+.PHONY: help demo test test-all guarantees flakes lint types contracts smoke format bench prove clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ smoke: $(VENV)/.dev  ## Build the wheel and try it in a clean environment
 bench: $(VENV)/.test  ## Measure single steps, then how much of each store's speed a worker keeps
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 	$(BIN)/python benchmarks/drain.py
+
+prove: $(VENV)/.test  ## Kill workers, servers and connections for half an hour, on servers of its own; reports in build/prove
+	$(BIN)/python benchmarks/prove.py $(ARGS)
 
 clean:  ## Remove what these targets made
 	rm -rf $(VENV) build dist

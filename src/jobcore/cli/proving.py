@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -106,7 +108,7 @@ def carry_out(settings: Settings, restart: Callable[[], object] | None, picture:
     folder = Path(tempfile.mkdtemp(prefix="jobcore-prove-"))
     sound = False
     try:
-        with _progress(settings) as tell:
+        with _unwound_by_sigterm(), _progress(settings) as tell:
             run = Run(settings, folder, restart=restart, tell=tell)
             report = run.execute()
         if picture:
@@ -126,6 +128,20 @@ def tell(report: Report) -> None:
     """Print a report for people."""
     word = "kept its word" if report.sound else "FAILED"
     output.print_pairs([("verdict", f"{report.store}:// {word} (seed {report.seed})"), *report.lines()])
+
+
+@contextmanager
+def _unwound_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM clean up as Ctrl-C does: a worker that is stopped just then would stay so for ever."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -120,38 +120,36 @@ class Nemesis:
         self._line = threading.Lock()  # one trouble at a time for the server and the way to it
         self._over = threading.Event()
 
-    def run(self) -> list[Fault]:
-        """Carry it out, and let the last jobs be pushed; returns the faults as they were."""
+    def run(self) -> None:
+        """Carry it out, and let the last jobs be pushed."""
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="jobcore-nemesis") as hands:
             try:
-                done = list(hands.map(self._await_and_strike, range(len(self._faults))))
+                list(hands.map(self._await_and_strike, range(len(self._faults))))
             except BaseException:
                 self.stop()
                 raise
         self._pace.allow(self._jobs)
-        return done
 
     def stop(self) -> None:
         """Have what goes on end now, and nothing more begin."""
         self._over.set()
 
-    def _await_and_strike(self, number: int) -> Fault:
+    def _await_and_strike(self, number: int) -> None:
         share = self._jobs / len(self._faults)
         if not self._pace.wait(round(share * number), PATIENCE_SECONDS):
             raise JobcoreError(f"no job could be pushed for {PATIENCE_SECONDS:.0f} s: does the store answer?")
         fault = self._faults[number]
+        if self._over.is_set():
+            return
         with self._aim(fault) as worker:
             self._pace.allow(round(share * (number + 1)))
             if worker:
                 worker.await_work(_WORK_SECONDS)
                 self._over.wait(fault.after)
             begin = now()
-            if not self._over.is_set():
-                self._strike(fault, worker)
+            self._strike(fault, worker)
         name = worker.journal.name if worker else None
-        done = msgspec.structs.replace(fault, begin=begin, end=now(), journal=name)
-        self._struck(done)
-        return done
+        self._struck(msgspec.structs.replace(fault, begin=begin, end=now(), journal=name))
 
     @contextmanager
     def _aim(self, fault: Fault) -> Iterator[Worker | None]:
