@@ -57,7 +57,7 @@ def planted(driver: str, folder: Path, mutant: Mutant | None = None) -> Iterator
     name = f"planted_{driver}_{next(_serial)}"
     shutil.copytree(_DRIVERS / driver, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     if mutant:
-        _change(folder / name / mutant.file.partition("/")[2], mutant.old, mutant.new)
+        change(folder / name / mutant.file.partition("/")[2], mutant.old, mutant.new)
     for source in (folder / name).rglob("*.py"):
         source.write_text(source.read_text("utf-8").replace(f"jobcore.backends.{driver}", name), "utf-8")
     sys.path.insert(0, str(folder))
@@ -69,7 +69,7 @@ def planted(driver: str, folder: Path, mutant: Mutant | None = None) -> Iterator
             del sys.modules[module]
 
 
-def _change(file: Path, old: str, new: str) -> None:
+def change(file: Path, old: str, new: str) -> None:
     """Put `new` in the place of `old`. A bug that has lost its place must not pass for one that was planted."""
     text = file.read_text("utf-8")
     assert text.count(old) == 1, f"this stands {text.count(old)} times in {file.name}, not once: {old!r}"

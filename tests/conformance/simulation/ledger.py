@@ -258,7 +258,7 @@ class Ledger:
 
     def _check_unrun(self, id: str, outcome: Outcome) -> None:
         state = outcome.state if isinstance(outcome, Fail) else None
-        lost = state is State.FAILED and self._lost[id] >= self._max_lost
+        lost = state is State.FAILED and self._lost[id] == self._max_lost
         broken = state is State.BROKEN and self.plans[id].end is State.BROKEN
         if not lost and not broken:
             self.complain(id, f"it was settled by {outcome}, and was not run")

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf
 from typing import Any, Final
 
-from jobcore.backend import Backend, Refused, Unavailable, Uncertain
+from jobcore.backend import Backend, Claimed, Refused, Unavailable, Uncertain
 from jobcore.conformance.simulation.stage import Life, Stage
 
 LATENCIES: Final = (0.0001, 0.0002, 0.001, 0.02)
@@ -74,6 +74,9 @@ class Client:
                 self._take_time()
                 if trouble is None:
                     return answer
+                if not _gave(answer):  # then nothing is lost with it: the trouble is kept for one that matters
+                    self.troubles.append((verb, trouble))
+                    return answer
         self._stage.wait(PATIENCE)
         self.away_until = max(self.away_until, self._stage.now + self._stage.random.choice((0.0, PATIENCE)))
         raise Uncertain(trouble)
@@ -84,3 +87,7 @@ class Client:
 
     def _take_time(self) -> None:
         self._stage.wait(self._stage.random.choice(LATENCIES))
+
+
+def _gave(answer: Any) -> bool:
+    return bool(answer.claims if isinstance(answer, Claimed) else answer)

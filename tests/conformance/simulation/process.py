@@ -10,7 +10,7 @@ from typing import Any, Final
 from jobcore.backend import Backend
 from jobcore.binding import Binding
 from jobcore.conformance.simulation.ledger import GRACE_SECONDS, Ledger
-from jobcore.conformance.simulation.stage import Actor, Life, Stage, this_actor
+from jobcore.conformance.simulation.stage import Actor, Life, Stage
 from jobcore.events import Event, Teller
 from jobcore.hands import Hands
 from jobcore.job import JobTimeout, Seconds, seconds
@@ -145,12 +145,12 @@ class TurnTimeouts(Timeouts):
 
     def call(self, task: Task, timeout: Seconds) -> Any:
         """`run.call`, with `JobTimeout` raised once `timeout` is over."""
-        self._due[this_actor()] = task, self._stage.now + seconds(timeout)
+        self._due[self._stage.acting] = task, self._stage.now + seconds(timeout)
         return call(task)
 
     def work(self, duration: float) -> None:
         """Take so long, or until the timeout."""
-        task, due = self._due[this_actor()]
+        task, due = self._due[self._stage.acting]
         left = due - self._stage.now
         self._stage.wait(min(duration, left))
         if duration >= left:

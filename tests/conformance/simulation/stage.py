@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import ceil, inf
-from typing import Final
+from typing import Any, Final
 
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # its types are a package of their own
 
 from jobcore import clocks
 from jobcore.conformance.harness import Harness
@@ -44,12 +44,12 @@ class Life:
         return self.name
 
 
-class Actor(greenlet):
+class Actor:
     """One thread of a process, and when it can go on: at `until`, or once `ready()`."""
 
-    def __init__(self, life: Life, body: Callable[[], None], hub: greenlet) -> None:
-        super().__init__(body, hub)
+    def __init__(self, life: Life, body: Callable[[], None], hub: Any) -> None:
         self.life = life
+        self.thread = greenlet(body, hub)
         self.until = -inf
         self.ready: Callable[[], bool] = lambda: False
 
@@ -60,7 +60,14 @@ class Stage:
     Args:
         seed: what all chance on the stage is drawn from.
         harness: has the store's clock. If that can't be moved by hand, real time passes here as well.
+
+    Attributes:
+        random: what all chance is drawn from.
+        steps: how many steps were taken.
+        acting: who acts just now.
     """
+
+    acting: Actor
 
     def __init__(self, seed: int, harness: Harness) -> None:
         self.random = random.Random(seed)
@@ -83,7 +90,7 @@ class Stage:
 
     def wait(self, seconds: float = 0.0, ready: Callable[[], bool] = lambda: False) -> None:
         """Within an actor: let others act, for so long or until `ready()`; raises `Died` if its process has."""
-        actor = this_actor()
+        actor = self.acting
         if not actor.life.dead:
             actor.until, actor.ready = self.now + seconds, ready
             self._hub.switch()
@@ -100,10 +107,10 @@ class Stage:
         if not able:
             return self._pass()
         self.steps += 1
-        actor = self.random.choice(able)
+        actor = self.acting = self.random.choice(able)
         with suppress(Died):
-            actor.switch()
-        if actor.dead:
+            actor.thread.switch()
+        if actor.thread.dead:
             self._actors.remove(actor)
         return True
 
@@ -117,7 +124,7 @@ class Stage:
     def clocks(self) -> Iterator[None]:
         """Have the loops read the clocks of the processes that they are in, and draw what they draw from the seed."""
         steady, wall, drawn = clocks.steady, clocks.wall, random.getstate()
-        clocks.steady = lambda: self.now + this_actor().life.origin if self._is_here else steady()
+        clocks.steady = lambda: self.now + self.acting.life.origin if self._is_here else steady()
         clocks.wall = lambda: self.now + _WALL if self._is_here else wall()
         random.seed(self.random.random())
         try:
@@ -135,8 +142,9 @@ class Stage:
         """End the actors of processes that have died: each leaves its loop by an exception."""
         for actor in [actor for actor in self._actors if actor.life.dead]:
             self._actors.remove(actor)
+            self.acting = actor
             with suppress(Died):
-                actor.throw(Died)
+                actor.thread.throw(Died)
 
     def _pass(self) -> bool:
         """Let time pass until somebody can act."""
@@ -149,10 +157,3 @@ class Stage:
             self._harness.advance(ahead)
             self._now += ahead
         return True
-
-
-def this_actor() -> Actor:
-    """Who acts just now."""
-    actor = getcurrent()
-    assert isinstance(actor, Actor), "only actors wait and read clocks"
-    return actor
