@@ -34,7 +34,6 @@ from jobcore.backend import (
 )
 from jobcore.backends.postgres import PostgresBackend, connect
 from jobcore.backends.postgres.marks import Marks
-from jobcore.backends.postgres.rows import first_positions, hold_arrays, push_arrays, settle_arrays
 from jobcore.conformance.threads import together
 from jobcore.testing import ManualClock
 
@@ -463,11 +462,11 @@ class TestClaims:
         clock = ManualClock()
         backend = connect(url, clock=clock)
         backend.push("q", [Push("a", b"")])
-        for _ in range(200):
+        for _ in range(80):
             clock.advance(60)
             backend.settle("q", [(claim.hold, Return()) for claim in take(backend)], Keep())
         ((rows,),) = sql(backend, "SELECT count(*) FROM {s}.returns")
-        assert 10 <= rows <= 10 + 64
+        assert 10 <= rows < 10 + 64
         backend.close()
 
     def test_anothers_return_is_the_next_to_be_claimed(self, url: str) -> None:
@@ -584,47 +583,6 @@ def blocks(backend: PostgresBackend, marks: Marks) -> int:
     return int(plan.split("shared hit=", 1)[1].split()[0])
 
 
-class TestPlans:
-    """No scan of a table, no sort, whatever the planner believes."""
-
-    STATISTICS = ("empty", "full")
-
-    @pytest.mark.parametrize("analyzed", STATISTICS)
-    @pytest.mark.parametrize("prepare", ["on", "off"])
-    def test_verbs_go_by_their_indexes(self, url: str, analyzed: str, prepare: str) -> None:
-        backend = connect(f"{url}&prepare={prepare}")
-        backend.counts("q")
-        if analyzed == "empty":
-            sql(backend, "VACUUM ANALYZE {s}.jobs")
-        backend.push("q", [Push(f"{n}", b"", priority=n % 3, remember=n % 2) for n in range(2000)])
-        holds = [claim.hold for claim in take(backend, 500)]
-        backend.settle("q", [(hold, Fail()) for hold in holds[:200]], Keep())
-        if analyzed == "full":
-            sql(backend, "VACUUM ANALYZE {s}.jobs")
-        claim = {"jobs": 50, "lease": LEASE, "holder": "me", "call": uuid4().bytes}
-        marks = {
-            **Marks(lows={-1: (0, 0), 0: (0, 0)}).parameters(),
-            "onward": False,
-            "max_bytes": 10**9,
-        }
-        current = first_positions(holds[200:300])
-        settled = settle_arrays(current, [(hold, Succeed()) for hold in holds[200:300]], Keep())
-        for stem, given in {
-            "push": push_arrays([Push("new", b"")]),
-            "claim": claim | marks,
-            "reclaim": {**claim, "of": None},
-            "extend": {"lease": LEASE, **hold_arrays(current)},
-            "settle": settled,
-            "trim_failed": {"cap": 1000},
-            "get": {"ids": ["1", "2"]},
-        }.items():
-            plan = explain(backend, stem, {"queue": "q", **given})
-            assert "Seq Scan" not in plan, f"{stem}:\n{plan}"
-            assert "Sort Method" not in plan, f"{stem}:\n{plan}"
-            assert rows_read(plan) < 1000, f"{stem}:\n{plan}"
-        backend.close()
-
-
 def explain(backend: PostgresBackend, stem: str, given: dict[str, Any]) -> str:
     """The plan of a statement as the driver has it planned, with what it read."""
     database = backend._database
@@ -637,12 +595,6 @@ def explain(backend: PostgresBackend, stem: str, given: dict[str, Any]) -> str:
             return "\n".join(line for (line,) in connection.execute(statement, database.timed(given)))
 
     return database.connections.call(run)
-
-
-def rows_read(plan: str) -> int:
-    """The most rows that one scan of the plan read or threw away."""
-    counted = [line.rsplit(":", 1)[1] for line in plan.splitlines() if "Rows Removed" in line]
-    return max([int(count) for count in counted], default=0)
 
 
 class TestUrls:
