@@ -144,7 +144,7 @@ class Graves:
 
 def pool_of(count: int, script: str, graves: Graves, *arguments: str, until_empty: bool = False) -> Pool:
     command = [sys.executable, "-S", "-c", script, *arguments]
-    return Pool(count, command, dict(os.environ), Salvage(graves), until_empty=until_empty)
+    return Pool(count, command, dict(os.environ), Salvage(graves), lease=120.0, until_empty=until_empty)
 
 
 FIRST_TIME = "import os, sys; first = not os.path.exists(sys.argv[1]); open(sys.argv[1], 'a').write('x')\n"

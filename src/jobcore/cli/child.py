@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 
+from jobcore.cli.pulse import Listening
 from jobcore.monitor import new_holder
 
 
 class Child:
     """A worker process started afresh (not forked), in a process group of its own.
 
-    Its parent holds the other end of a pipe: when that ends, the child knows that its parent is gone.
+    They hold the two ends of a pipe: the child gives signs of life, and when the pipe ends it knows that its parent is
+    gone.
 
     Args:
         command: what to run; `--holder` and `--lifeline` are added.
@@ -27,17 +30,19 @@ class Child:
         self.holder = new_holder()
         self._ended = ended
         self._started = monotonic()
-        theirs, self._ours = os.pipe()
+        self.heard = Listening()
+        self._ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter, and no shell
-                [*command, "--holder", self.holder, "--lifeline", str(theirs)],
+                [*command, "--holder", self.holder, "--lifeline", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs],
+                pass_fds=[theirs.fileno()],
                 process_group=0,  # a terminal's Ctrl-C reaches the parent alone, which passes it on: once, not twice
                 env=environment,
             )
         finally:
-            os.close(theirs)
+            theirs.close()
+        threading.Thread(target=self._listen, name="jobcore-child-pulse", daemon=True).start()
         threading.Thread(target=self._wait, name="jobcore-child", daemon=True).start()
 
     @property
@@ -54,7 +59,13 @@ class Child:
         """Send it a signal; does nothing once it has ended."""
         self._process.send_signal(number)
 
+    def _listen(self) -> None:
+        """Hear signs of life until the pipe ends, with the child."""
+        with suppress(OSError), self._ours.makefile("rb") as lines:
+            for line in lines:
+                self.heard.hear(line)
+
     def _wait(self) -> None:
         code = self._process.wait()
-        os.close(self._ours)
+        self._ours.close()
         self._ended(code)

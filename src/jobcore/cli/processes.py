@@ -13,6 +13,7 @@ from typing import Final
 
 from jobcore.cli.child import Child
 from jobcore.cli.exits import ExitCode
+from jobcore.cli.pulse import patience
 from jobcore.cli.signals import LOOK_UP, on_stop_signals
 
 AT_ONCE: Final = 5.0
@@ -28,6 +29,11 @@ STOPS: Final = (
     (signal.SIGKILL, "killing what is left"),
 )
 """What children are sent at the first, the second and any further signal to stop."""
+
+_SILENT: Final = (
+    "process %d has given no sign of life for %.0f s; it ran %s. One that is stopped, or whose job holds the "
+    "interpreter's lock, can't renew its leases: they end after %g s, and then its jobs run elsewhere as well"
+)
 
 _log: Final = logging.getLogger("jobcore.processes")
 
@@ -104,6 +110,7 @@ class Pool:
         command: what a worker process is started with.
         environment: likewise.
         salvage: is told of each holder that has died.
+        lease: seconds; a process that has given no sign of life for a quarter of it is told of.
         until_empty: a process that ends by itself is not replaced; one that is killed, or stuck, still is.
     """
 
@@ -114,11 +121,13 @@ class Pool:
         environment: Mapping[str, str],
         salvage: Salvage,
         *,
+        lease: float,
         until_empty: bool = False,
     ) -> None:
         self._command = command
         self._environment = environment
         self._salvage = salvage
+        self._lease = lease
         self._until_empty = until_empty
         self._places = [Place() for _ in range(count)]
         self._news: SimpleQueue[tuple[Place, int] | None] = SimpleQueue()
@@ -134,6 +143,7 @@ class Pool:
             while any(place.child or place.due is not None for place in self._places):
                 self._fill()
                 self._await_news()
+                self._tell_silence()
         self._salvage.close(SALVAGE_SECONDS)
         return self._code
 
@@ -159,6 +169,15 @@ class Pool:
             self._stop()
         else:
             self._bury(*news)
+
+    def _tell_silence(self) -> None:
+        for child in (place.child for place in self._places if place.child):
+            match child.heard.silence(patience(self._lease)):
+                case (True, seconds):
+                    running = "; ".join(child.heard.running) or "nothing that had been heard of"
+                    _log.warning(_SILENT, child.pid, seconds, running, self._lease)
+                case (False, seconds):
+                    _log.warning("process %d goes on after %.0f s", child.pid, seconds)
 
     def _stop(self) -> None:
         number, said = STOPS[min(self._signals, len(STOPS) - 1)]

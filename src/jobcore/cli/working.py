@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -15,6 +15,7 @@ from jobcore.cli import logs, options, secrets
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.monitoring import begin, names, reach, start
 from jobcore.cli.processes import Pool, Salvage
+from jobcore.cli.pulse import Pulse
 from jobcore.cli.targets import open_queues
 from jobcore.events import Event, Kind
 from jobcore.monitor import Monitor, new_holder
@@ -163,7 +164,12 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
     if lifeline is not None:
         threading.Thread(target=_stop_with_parent, args=(lifeline, working), daemon=True).start()
     _log.info("running jobs of %s, %d at once, as %s", names(queues), settings.concurrency, holder)
-    working.run(until_empty=settings.until_empty)
+    pulse = Pulse(working, settings.lease, lifeline)
+    pulse.start()
+    try:
+        working.run(until_empty=settings.until_empty)
+    finally:
+        pulse.stop()
     _log.info("stopped")
     return ExitCode.STUCK if stuck else ExitCode.DONE
 
@@ -178,12 +184,14 @@ def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int)
     with ExitStack() as stack:
         if settings.monitor:  # one for all
             start(Monitor(*queues, lease=settings.lease), stack)
-        return Pool(processes, command, environment, salvage, until_empty=settings.until_empty).run()
+        pool = Pool(processes, command, environment, salvage, lease=settings.lease, until_empty=settings.until_empty)
+        return pool.run()
 
 
 def _stop_with_parent(lifeline: int, working: Worker) -> None:
     """Stop gracefully when the pipe from the parent ends: then the parent is gone, however it went."""
-    os.read(lifeline, 1)
+    with suppress(ConnectionResetError):  # it ended without having heard all
+        os.read(lifeline, 1)
     _log.warning("the parent process is gone")
     working.stop()
 
