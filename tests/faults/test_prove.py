@@ -78,6 +78,12 @@ def test_postgres_keeps_its_word_while_workers_and_connections_are_killed(tmp_pa
     assert len(report.faults) == 6
 
 
+def test_faults_that_overlap_wait_for_one_worker(tmp_path: Path) -> None:
+    report = prove(f"sqlite:///{tmp_path}/jobs.db", tmp_path, {Kind.KILL: 2, Kind.PAUSE: 1}, workers=1, jobs=60)
+    assert report.sound, report.document()
+    assert sorted(fault.kind for fault in report.faults) == ["kill", "kill", "pause"]
+
+
 # -- cheats
 
 METADATA = "Metadata-Version: 2.1\nName: cheats\nVersion: 1.0\n"

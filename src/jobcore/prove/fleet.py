@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -34,9 +35,9 @@ class Fleet:
     def __init__(self, size: int, orders: Orders) -> None:
         self._orders = orders
         self._log = Path(orders.log)
-        self._started = 0
-        self._lock = threading.Lock()
-        self._idle: list[Worker] = []
+        self._number = count(1)
+        self._changed = threading.Condition()
+        self._alone: list[Worker] = []  # nobody torments them
         self._all: list[Worker] = []
         for _ in range(size):
             self._start()
@@ -44,16 +45,16 @@ class Fleet:
     @contextmanager
     def victim(self, draw: float) -> Iterator[Worker]:
         """One that nobody else torments meanwhile; `draw`, from 0 to 1, says which. A dead one is replaced."""
-        with self._lock:
-            chosen = self._idle.pop(int(draw * len(self._idle)))
+        with self._changed:
+            self._changed.wait_for(lambda: self._alone)
+            chosen = self._alone.pop(int(draw * len(self._alone)))
         try:
             yield chosen
         finally:
             if chosen.killed:
                 self._start()
             else:
-                with self._lock:
-                    self._idle.append(chosen)
+                self._leave_alone(chosen)
 
     def check(self) -> None:
         """Raise JobcoreError, with what it said, if one has ended by itself."""
@@ -77,13 +78,16 @@ class Fleet:
             worker.kill()
 
     def _start(self) -> None:
-        with self._lock:
-            self._started += 1
-            path = self._log.parent / f"worker-{self._started:04}.journal"
-            path.touch()
-            worker = Worker(msgspec.structs.replace(self._orders, journal=str(path)))
-            self._idle.append(worker)
-            self._all.append(worker)
+        path = self._log.parent / f"worker-{next(self._number):04}.journal"
+        path.touch()
+        worker = Worker(msgspec.structs.replace(self._orders, journal=str(path)))
+        self._all.append(worker)
+        self._leave_alone(worker)
+
+    def _leave_alone(self, worker: Worker) -> None:
+        with self._changed:
+            self._alone.append(worker)
+            self._changed.notify()
 
 
 class Worker:
