@@ -468,7 +468,7 @@ class TestLostCommit:
 
     def test_one_that_the_server_still_waits_for_is_waited_for(self, engine: Engine, cut: Cut) -> None:
         """It has not seen that its client is gone, and gives it up in the time that a verb may take."""
-        backend = PostgresBackend(engine, schema="transactions", timeout=1)
+        backend = PostgresBackend(engine, schema="transactions", timeout=4)
         backend.destroy("q")
         claim, transaction = take(backend), backend.transact("q")
         write(transaction.connection, "a")
