@@ -81,8 +81,7 @@ class Waiter:
     def _wait(self) -> None:
         if self._stopped.is_set():
             return
-        queues = self._queues
-        found = self._backend.wait(queues, _WAIT_SECONDS)
-        if found and queues is self._queues:  # else the mover has worked meanwhile, and wants something else
-            self._wanted.clear()
+        found = self._backend.wait(self._queues, _WAIT_SECONDS)
+        if found:
+            self._wanted.clear()  # and then told, however much the mover has looked meanwhile: perhaps it looked before
             self._found(found)
