@@ -17,7 +17,7 @@ import pytest
 from jobcore.backend import Counts, Push
 from jobcore.cli.exits import ExitCode
 from jobcore.connect import open_backend
-from jobcore.errors import ConfigurationError
+from jobcore.errors import ConfigurationError, JobcoreError
 from jobcore.prove.nemesis import Kind
 from jobcore.prove.report import Report
 from jobcore.prove.run import Run
@@ -200,7 +200,15 @@ def test_a_redis_that_keeps_nothing_is_told_what_it_lost(crashing: Crashing, tmp
     assert picture.read_text().startswith("<svg")
 
 
-# -- what it refuses
+# -- what it can't do
+
+
+def test_a_restart_that_fails_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise JobcoreError("the server is gone for good")
+
+    with pytest.raises(JobcoreError, match="gone for good"):
+        prove(f"sqlite:///{tmp_path}/jobs.db", tmp_path, {Kind.SERVER: 2}, fail)
 
 
 def test_a_queue_that_holds_jobs_is_not_touched(tmp_path: Path) -> None:

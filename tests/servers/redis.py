@@ -18,7 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-_START_LIMIT = 30.0
+_START_LIMIT = 120.0  # a busy machine, and data to load
 
 
 @dataclass
@@ -119,7 +119,7 @@ def server(binary: str | None = None, *, cluster: bool = False, config: Sequence
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Look at a condition until it holds; `TimeoutError` if it doesn't within half a minute."""
+    """Look at a condition until it holds; `TimeoutError` if it doesn't within two minutes."""
     deadline = time.monotonic() + _START_LIMIT
     while not condition():
         if time.monotonic() > deadline:

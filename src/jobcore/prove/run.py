@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -146,15 +146,14 @@ class Run:
         with ThreadPoolExecutor(1, thread_name_prefix="jobcore-nemesis") as aside:
             doing = aside.submit(nemesis.run)
             try:
-                self._await_pushes(fleet, producers, doing.done)
+                self._await_pushes(fleet, producers, doing)
             finally:
                 nemesis.stop()
                 self._pace.close()
-            doing.result()
 
-    def _await_pushes(self, fleet: Fleet, producers: list[Producer], over: Callable[[], bool]) -> None:
+    def _await_pushes(self, fleet: Fleet, producers: list[Producer], doing: Future[None]) -> None:
         patience = _Patience("no job could be pushed")
-        while not (over() and self._pace.acknowledged >= self._settings.jobs):
+        while not (_over(doing) and self._pace.acknowledged >= self._settings.jobs):
             self._pace.wait(self._settings.jobs, _LOOK_SECONDS)
             self._tell(Stage(self._pace.acknowledged, len(self._struck)))
             fleet.check()
@@ -210,6 +209,13 @@ class _Patience:
             self._seen, self._until = value, monotonic() + PATIENCE_SECONDS
         elif monotonic() > self._until:
             raise _Exhausted(f"{self._what} for {PATIENCE_SECONDS:.0f} s: does the store answer?")
+
+
+def _over(doing: Future[None]) -> bool:
+    """Whether it is done; raises what it raised."""
+    if doing.done():
+        doing.result()
+    return doing.done()
 
 
 def _check_empty(backend: Backend, queue: str) -> None:
