@@ -1,104 +1,81 @@
-"""How much of a store's own speed a worker keeps.
+"""How much of a store's own speed a worker keeps: no-op jobs that are queued already, 16 hands.
 
-    python benchmarks/drain.py [memory] [sqlite] [redis] [postgres] [--jobs 20000] [--rounds 5]
-
-For each store, in one run and in turns: a bare loop over the driver that claims 100 jobs and settles 100
-(no decoding, no leases to keep, nothing run), and one worker process with 16 hands on no-op jobs, sync and
-async. What counts is the ratio of medians; the speeds depend on the machine and what else it does.
+The bare loop claims 100 jobs and settles 100 over the driver: nothing is decoded or run, and no lease is kept.
+Memory is compared with a `ThreadPoolExecutor(4)` that is given as many no-op tasks.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from contextlib import ExitStack
-from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
-from time import perf_counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from measure import STORES, Bench, Row, alternately, at_least, speed
 
 from jobcore import Queue, Worker
-from jobcore.backend import Backend, Keep, Succeed
-
-from servers import postgres, redis
-
-STORES = ("memory", "sqlite", "redis", "postgres")
+from jobcore.backend import Keep, Succeed
 
 
-def bare(backend: Backend) -> None:
-    """Claim 100, settle 100, until there is nothing left."""
-    while claims := backend.claim("q", 100, 60_000_000, "bare", os.urandom(16), 1 << 30).claims:
-        backend.settle("q", [(claim.hold, Succeed()) for claim in claims], Keep())
+def rows(bench: Bench) -> Iterator[Row]:
+    """A worker against the bare loop, and its async jobs against its sync ones."""
+    for store in bench.chosen(*STORES):
+        drain = Drain(bench.url(store), bench.jobs(20_000))
+        bare = drain.pooled if store == "memory" else drain.bare
+        loop, sync, loopy = alternately(bench.rounds, bare, drain.sync, drain.loopy)
+        drain.queue.close()
+        yield Row("drain, sync jobs", sync, loop, at_least(1.5 if store == "memory" else 0.7), store=store)
+        yield Row("drain, async against sync", loopy, sync, at_least(0.7), store=store)
 
 
-def measure(url: str, jobs: int, rounds: int) -> dict[str, float]:
-    """Jobs a second, medians over the rounds."""
-    queue = Queue("q", url)
+class Drain:
+    """A queue that is filled and drained, in one way or another; each gives jobs a second."""
 
-    @queue.job
-    def noop(number: int) -> None: ...
+    def __init__(self, url: str, jobs: int) -> None:
+        self.queue: Queue[Any] = Queue("drain", url)
+        self._jobs = jobs
 
-    @queue.job
-    async def anoop(number: int) -> None: ...
+        @self.queue.job
+        def noop(number: int) -> None: ...
 
-    def drained(run: Any, job: Any) -> float:
-        for first in range(0, jobs, 1000):
-            queue.enqueue_many([job.job(number) for number in range(first, min(jobs, first + 1000))])
-        begun = perf_counter()
-        run()
-        return jobs / (perf_counter() - begun)
+        @self.queue.job
+        async def anoop(number: int) -> None: ...
 
-    def work() -> None:
-        Worker(queue, monitor=False).run(until_empty=True)
+        self._sync, self._async = noop, anoop
 
-    speeds: dict[str, list[float]] = {"bare": [], "sync": [], "async": []}
-    for _ in track(range(rounds), url.partition(":")[0]):
-        speeds["bare"].append(drained(lambda: bare(queue.backend), noop))
-        speeds["sync"].append(drained(work, noop))
-        speeds["async"].append(drained(work, anoop))
-    queue.close()
-    return {name: median(each) for name, each in speeds.items()}
+    def sync(self) -> float:
+        """A worker on sync jobs."""
+        self._fill(self._sync)
+        return speed(self._jobs, self._work)
 
+    def loopy(self) -> float:
+        """A worker on async jobs."""
+        self._fill(self._async)
+        return speed(self._jobs, self._work)
 
-def main() -> None:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stores", nargs="*", choices=[*STORES, []], default=STORES)
-    parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    table = Table("store", "bare loop, jobs/s", "worker, sync", "ratio", "worker, async", "async / sync")
-    with ExitStack() as stack:
-        scratch = stack.enter_context(TemporaryDirectory(prefix="jobcore-bench-"))
-        for store in options.stores:
-            match store:
-                case "redis":
-                    url = stack.enter_context(redis.server()).url
-                case "postgres":
-                    url = stack.enter_context(postgres.server()).url
-                case "sqlite":
-                    url = f"sqlite:///{scratch}/jobs.db"
-                case _:
-                    url = "memory://"
-            found = measure(url, options.jobs, options.rounds)
-            table.add_row(
-                store,
-                f"{found['bare']:,.0f}",
-                f"{found['sync']:,.0f}",
-                f"{found['sync'] / found['bare']:.2f}",
-                f"{found['async']:,.0f}",
-                f"{found['async'] / found['sync']:.2f}",
-            )
-    Console().print(table)
+    def bare(self) -> float:
+        """Claims of 100 and settlements of 100, until there is nothing left."""
+        self._fill(self._sync)
+        return speed(self._jobs, self._loop)
 
+    def pooled(self) -> float:
+        """A pool of four threads on tasks that do nothing."""
 
-if __name__ == "__main__":
-    main()
+        def run() -> None:
+            for future in [pool.submit(int) for _ in range(self._jobs)]:
+                future.result()
+
+        with ThreadPoolExecutor(4) as pool:
+            return speed(self._jobs, run)
+
+    def _fill(self, job: Any) -> None:
+        for first in range(0, self._jobs, 1000):
+            self.queue.enqueue_many([job.job(number) for number in range(first, min(self._jobs, first + 1000))])
+
+    def _work(self) -> None:
+        Worker(self.queue, monitor=False).run(until_empty=True)
+
+    def _loop(self) -> None:
+        backend, name = self.queue.backend, self.queue.name
+        while claims := backend.claim(name, 100, 60_000_000, "bare", os.urandom(16), 1 << 30).claims:
+            backend.settle(name, [(claim.hold, Succeed()) for claim in claims], Keep())
