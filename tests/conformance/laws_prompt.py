@@ -38,7 +38,7 @@ class Law13Prompt(PromptAfterCuts):
 
     def test_a_delayed_job_is_started_at_its_time(self, one: Client, two: Client, record_property: Record) -> None:
         for n in range(ROUNDS):
-            two.push(f"{n}", delay=n + 1)
+            two.push(f"{n}", delay=n + 1, priority=n)  # those of a higher priority are due later: they hide none
         places = {entry.id: entry.place for entry in two.listing(State.SCHEDULED)}
         _serve(one, lambda name: two.reach(places[name]), record_property)
 
