@@ -15,6 +15,7 @@ MUTANTS: Final = [
         "core/settling.py",
         "            for task in batch:\n                task.repeated = True\n            raise\n",
         "            answers = [Answer.DONE] * len(batch)\n",
+        slow=True,
     ),
     Mutant(
         "settle-once",
@@ -23,6 +24,7 @@ MUTANTS: Final = [
         "core/settling.py",
         "                self._refused += batch\n",
         "",
+        slow=True,
     ),
     Mutant(
         "refusal-proven",
@@ -31,6 +33,7 @@ MUTANTS: Final = [
         "core/settling.py",
         "Kind.UNPROVEN if task.repeated else Kind.REFUSED",
         "Kind.REFUSED",
+        slow=True,
     ),
     Mutant(
         "return-counted",
@@ -56,6 +59,7 @@ MUTANTS: Final = [
         "            if isinstance(error, Unavailable | Refused) and not doubted:  # not carried out, now or before\n"
         "                lane.call = None\n",
         "            lane.call = None\n",
+        slow=True,
     ),
     Mutant(
         "doubt-dropped",
@@ -64,6 +68,7 @@ MUTANTS: Final = [
         "core/mover.py",
         "(error, Unavailable | Refused) and not doubted:",
         "(error, Unavailable | Refused):",
+        slow=True,
     ),
     Mutant(
         "never-alone",
@@ -80,22 +85,6 @@ MUTANTS: Final = [
         "core/shift.py",
         "if self._held() > 1 or self._may_hold_more:",
         "if self._may_hold_more:",
-    ),
-    Mutant(
-        "alone-with-doubts",
-        "A job that is to run alone does not wait for claims in doubt.",
-        Loops,
-        "core/shift.py",
-        "        return claims or any(",
-        "        return any(",
-    ),
-    Mutant(
-        "alone-with-monitor",
-        "A monitor takes jobs over while its process runs one alone.",
-        Loops,
-        "core/recovery.py",
-        "        if not doubted and self.hushed():\n",
-        "        if False:\n",
     ),
     Mutant(
         "keeper-idle",
@@ -120,6 +109,7 @@ MUTANTS: Final = [
         "core/run.py",
         "    if task.lost or task.began >= task.until:",
         "    if task.lost:",
+        slow=True,
     ),
     Mutant(
         "attempt-more",
@@ -144,6 +134,7 @@ MUTANTS: Final = [
         "core/recovery.py",
         "            claims = self._held\n",
         "            claims, self._held = self._held, []\n",
+        slow=True,
     ),
     Mutant(
         "monitor-patient",
@@ -160,5 +151,6 @@ MUTANTS: Final = [
         "core/recovery.py",
         "self._call = self._call or os.urandom(16)",
         "self._call = os.urandom(16)",
+        slow=True,
     ),
 ]
