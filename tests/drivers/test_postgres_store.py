@@ -16,6 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from jobcore.backend import (
     Answer,
@@ -33,6 +34,7 @@ from jobcore.backend import (
     Uncertain,
 )
 from jobcore.backends.postgres import PostgresBackend, connect
+from jobcore.backends.postgres.connections import failure
 from jobcore.backends.postgres.marks import Marks
 from jobcore.conformance.threads import together
 from jobcore.testing import ManualClock
@@ -164,6 +166,19 @@ class TestConnections:
             together(settle, lambda: _terminate_blocked(backend))
         assert backend.settle("q", [(claim.hold, Succeed())], Keep()) == [Answer.DONE]
         backend.close()
+
+    @pytest.mark.parametrize(
+        ("error", "known"),
+        [
+            (psycopg.OperationalError("cannot exit pipeline mode while busy"), Uncertain),
+            (DBAPIError("push", {}, psycopg.OperationalError("the connection is lost")), Uncertain),
+            (psycopg.errors.ReadOnlySqlTransaction("not here"), Refused),
+            (psycopg.errors.DiskFull("nowhere"), Refused),
+            (psycopg.DataError("it can't be sent"), Refused),
+        ],
+    )
+    def test_what_the_server_did_not_say_is_uncertain(self, error: Exception, known: type[Exception]) -> None:
+        assert type(failure(error, broken=False)) is known
 
     def test_a_statement_that_takes_too_long_is_refused(self, url: str, postgres_url: str) -> None:
         backend = connect(f"{url}&timeout=0.3")

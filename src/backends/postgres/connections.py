@@ -175,8 +175,14 @@ class Connections:
 
 
 def failure(error: Exception, *, broken: bool) -> BackendError:
-    """What a caller may know after an error in a call: the server said no, or it said nothing."""
-    if broken or isinstance(error, errors.StatementCompletionUnknown):
+    """What a caller may know after an error in a call: the server said no, or it said nothing.
+
+    What goes wrong with a line is not always seen as its end: a pipeline that was cut "can't be exited". Such an error
+    has no code, as only the server gives those.
+    """
+    cause = getattr(error, "orig", error)  # SQLAlchemy wraps what the driver raised
+    unsaid = isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
+    if broken or unsaid or isinstance(cause, errors.StatementCompletionUnknown):
         return Uncertain(f"the connection to PostgreSQL broke during a call: {_said(error)}")
     return Refused(f"PostgreSQL refused: {_said(error)}")
 
