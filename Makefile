@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
 
-.PHONY: help demo test test-all guarantees flakes lint types contracts smoke format bench prove clean
+.PHONY: help demo test test-all guarantees flakes lint types contracts smoke format bench bench-parts prove clean
 
 help:  ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.%: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -56,9 +56,11 @@ contracts: $(VENV)/.dev build/tree  ## Check who imports whom
 smoke: $(VENV)/.dev  ## Build the wheel and try it in a clean environment
 	.ci/smoke $(BIN)/python
 
-bench: $(VENV)/.test  ## Measure single steps, then how much of each store's speed a worker keeps
+bench: $(VENV)/.test  ## Measure what has a goal (half an hour; less of it: ARGS='drain load --store redis --scale 0.1')
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-parts: $(VENV)/.test  ## Measure single steps: the codec, a decision, each verb of each driver
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
-	$(BIN)/python benchmarks/drain.py
 
 prove: $(VENV)/.test  ## Kill workers, servers and connections for half an hour, on servers of its own; reports in build/prove
 	$(BIN)/python benchmarks/prove.py $(ARGS)
