@@ -111,7 +111,8 @@ class Ledger:
             case "reclaim":
                 self._take(life, answer, over=True, late=late)
             case "extend":
-                for hold, said in zip(arguments[1], answer, strict=True):
+                pairs = zip(arguments[1], answer, strict=True)
+                for hold, said in sorted(pairs, key=lambda pair: pair[0].id):  # a keeper has no order among them
                     self.note(life, f"extends its lease: {said.name}", hold.id)
             case "settle":
                 for (hold, outcome), said in zip(arguments[1], answer, strict=True):
