@@ -58,7 +58,7 @@ def _tell(harness: Harness, depth: int, record_property: Record) -> None:
 def _deepen(client: Client, depth: int, spread: str, deadline: float) -> int:
     """Fill the queue to `depth` jobs, or until a time of the monotonic clock; how deep it is then."""
     counts = client.counts()
-    filled = sum(getattr(counts, state.value) for state in State)
+    filled: int = sum(getattr(counts, state.value) for state in State)
     while filled < depth and time.monotonic() < deadline:
         client.backend.push("q", [_job(n, spread, client.units(1000)) for n in range(filled, filled + CHUNK)])
         filled += CHUNK

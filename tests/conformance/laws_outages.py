@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
@@ -142,7 +142,7 @@ class _Cutter:
         with self._cutting:
             self._cut_off()
 
-    def ended_by(self, steps: list[Callable[[], None]]) -> None:
+    def ended_by(self, steps: Sequence[Callable[[], None]]) -> None:
         """Take the steps, and end."""
         try:
             for step in steps:

@@ -15,7 +15,7 @@ from jobcore.conformance.url import UrlHarness
 class TestBackend(BackendSuite):
     """A store that is known by its URL alone."""
 
-    last: ClassVar[Harness | None] = None
+    last: ClassVar[UrlHarness | None] = None
 
     @pytest.fixture
     def harness(self, pytestconfig: pytest.Config) -> Iterator[Harness]:
