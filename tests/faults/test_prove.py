@@ -78,6 +78,7 @@ def test_postgres_keeps_its_word_while_workers_and_connections_are_killed(tmp_pa
     assert len(report.faults) == 6
 
 
+@pytest.mark.slow
 def test_faults_that_overlap_wait_for_one_worker(tmp_path: Path) -> None:
     report = prove(f"sqlite:///{tmp_path}/jobs.db", tmp_path, {Kind.KILL: 2, Kind.PAUSE: 1}, workers=1, jobs=60)
     assert report.sound, report.document()
@@ -137,12 +138,14 @@ def test_a_driver_that_forgets_what_is_given_back_has_lost_it(cheats: Path) -> N
 
 
 def test_a_driver_that_believes_a_worker_whose_lease_is_over_is_caught(cheats: Path) -> None:
-    report = prove(f"gullible://{cheats}/jobs.db", cheats, {Kind.PAUSE: 4})
+    """A settlement that was sent as the lease was taken over is told by the second run that it did not prevent."""
+    report = prove(f"gullible://{cheats}/jobs.db", cheats, {Kind.PAUSE: 4}, lease=1.0)
     assert not report.sound
-    assert report.verdict.stale
+    assert report.verdict.stale or report.verdict.unexplained
     assert report.verdict.refused == 0
 
 
+@pytest.mark.slow
 def test_a_driver_that_ends_leases_early_is_caught(cheats: Path) -> None:
     report = prove(f"hasty://{cheats}/jobs.db", cheats, {Kind.KILL: 3})
     assert not report.sound
@@ -171,10 +174,12 @@ def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crashi
     script = tmp_path / "restart.sh"
     script.write_text(RESTART.format(binary=binary, port=port))
     monkeypatch.chdir(tmp_path)
-    subprocess.run(["/bin/bash", script], check=True, timeout=BOUND)
-    yield Crashing(f"redis://127.0.0.1:{port}", f"/bin/bash {script}")
-    with suppress(ProcessLookupError):
-        os.kill(int((tmp_path / "server.pid").read_text()), signal.SIGKILL)
+    try:
+        subprocess.run(["/bin/bash", script], check=True, timeout=BOUND)
+        yield Crashing(f"redis://127.0.0.1:{port}", f"/bin/bash {script}")
+    finally:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((tmp_path / "server.pid").read_text()), signal.SIGKILL)
 
 
 def test_a_redis_that_keeps_nothing_is_told_what_it_lost(crashing: Crashing, tmp_path: Path) -> None:

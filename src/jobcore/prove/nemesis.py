@@ -73,7 +73,7 @@ def plan(numbers: Mapping[Kind, int], lease: float, seed: int) -> list[Fault]:
     chance = random.Random(seed)  # noqa: S311 -- to be drawn again, and hides nothing
     lengths = {
         Kind.KILL: (0.0, 0.5),
-        Kind.PAUSE: (1.3 * lease, 1.8 * lease),
+        Kind.PAUSE: (1.5 * lease, 2.0 * lease),
         Kind.CUT: (0.1, 1.0),
         Kind.STALL: (0.1, 1.0),
         Kind.SERVER: (0.0, 0.0),
