@@ -3,6 +3,7 @@
 A driver imports this package and nothing else of jobcore.
 """
 
+from jobcore.backend.abilities import Diagnoses, Joins, Migrates, Transaction, Transacts, Wakes
 from jobcore.backend.checks import (
     MAX_PRIORITY,
     MIN_PRIORITY,
@@ -18,7 +19,7 @@ from jobcore.backend.checks import (
 from jobcore.backend.clock import Clock, SystemClock
 from jobcore.backend.findings import Finding, Level
 from jobcore.backend.options import url_options
-from jobcore.backend.protocol import Backend, Diagnoses, Joins, Migrates, Transaction, Transacts, Wakes
+from jobcore.backend.protocol import Backend
 from jobcore.backend.states import FINISHED, MOVES, REDRIVABLE, Move, State
 from jobcore.backend.values import (
     Answer,
