@@ -15,6 +15,7 @@ from jobcore.backend import Backend, Hold
 from jobcore.conformance.client import Client
 from jobcore.conformance.concurrency_hammer import SHORT, Hammer
 from jobcore.conformance.concurrency_job import Job, after
+from jobcore.conformance.concurrency_processes import by_processes
 from jobcore.conformance.concurrency_told import told
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.harness import Harness
@@ -45,6 +46,18 @@ class Concurrency:
                 _check(_by_threads(harness, [one.backend, two.backend], seed), effort.seed)
             examples += histories
             record_property("examples", examples)
+
+    def test_so_do_processes(
+        self, harness: Harness, one: Client, two: Client, effort: Effort, record_property: Record
+    ) -> None:
+        queue = next(_queues)
+        one.counts(queue)
+        opening = harness.elsewhere()
+        history = by_processes(opening, queue, effort.seed) if opening else None
+        if history is None:
+            record_property("verdict", "variant")
+            history = _by_threads(harness, [one.backend, two.backend], effort.seed)
+        _check(history, effort.seed)
 
 
 class _Meeting:

@@ -71,6 +71,13 @@ class Harness(ABC):
         """
         return None if self.clock else self.make()
 
+    def elsewhere(self) -> Callable[[], Backend] | None:
+        """Give what opens a client of the store in another process, by the store's own clock: it is sent there.
+
+        None, or what opens another store there: calls at once are made by threads of one process only.
+        """
+        return None
+
     def cut(self) -> bool:
         """Cut the connections of all clients, as a network does, whatever they are at; never called twice at once.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, Final
 
 from jobcore.backend import Backend, Counts, SystemClock, Wakes
@@ -44,6 +45,10 @@ class UrlHarness(Harness):
     def unclocked(self) -> Backend:
         """Open it as its users do."""
         return self._guarded(open_backend(self._url))
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        """Open the URL there. A store in memory is another one then."""
+        return partial(open_backend, self._url)
 
     def describe(self) -> dict[str, str]:
         """What the backend itself says."""
