@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
 
-.PHONY: help demo test test-all guarantees flakes lint types contracts smoke format bench bench-parts prove clean
+.PHONY: help demo test test-all guarantees flakes lint types contracts smoke format bench bench-snapshot bench-enqueue bench-parts prove clean
 
 help:  ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.%: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -64,6 +64,12 @@ bench-parts: $(VENV)/.test  ## Measure single steps: the codec, a decision, each
 
 prove: $(VENV)/.test  ## Kill workers, servers and connections for half an hour, on servers of its own; reports in build/prove
 	$(BIN)/python benchmarks/prove.py $(ARGS)
+
+bench-snapshot: $(VENV)/.test  ## Measure what an old snapshot costs a PostgreSQL queue
+	$(BIN)/python benchmarks/snapshot.py $(ARGS)
+
+bench-enqueue: $(VENV)/.test  ## Measure what it costs to enqueue jobs one at a time
+	$(BIN)/python benchmarks/enqueue.py $(ARGS)
 
 clean:  ## Remove what these targets made
 	rm -rf $(VENV) build dist

@@ -1,0 +1,121 @@
+"""What it costs to enqueue jobs one at a time, each acknowledged, beside a bare loop over the client library.
+
+    python benchmarks/enqueue.py [redis] [postgres] [--jobs 1000] [--rounds 9]
+
+For each store, in one run and in turns: a bare loop, the driver's `push` of one, and `queue.enqueue`, which also
+encodes the job, decodes it again and compares. The bare loop is an EVALSHA that stores a hash's field and a sorted
+set's member, or an INSERT into a table with the same columns and indexes, committed, over psycopg in autocommit. What
+counts is the ratio of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import psycopg
+import redis as redis_library
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from jobcore import Queue
+from jobcore.backend import Push
+from jobcore.pushing import new_id
+
+from servers import postgres, redis
+
+PAYLOAD = b'{"job":"mail","args":{"to":"a@b.c","number":7}}'
+SCRIPT = """
+local now = redis.call('TIME')
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('ZADD', KEYS[2], 0, now[1] .. now[2] .. ARGV[1])
+"""
+INSERT = """
+INSERT INTO bare (queue, id, state, rank, place, seq, pushed_at, payload)
+VALUES ('q', %s, 'ready', 0, extract(epoch FROM clock_timestamp()) * 1000000, nextval('bare_seq'), 0, %s)
+"""
+
+Enqueue = Callable[[], object]
+
+
+@contextmanager
+def bare_redis(url: str) -> Iterator[Enqueue]:
+    client = redis_library.Redis.from_url(url)
+    stored = client.register_script(SCRIPT).sha
+    client.script_load(SCRIPT)
+    yield lambda: client.evalsha(stored, 2, "bare:{q}:jobs", "bare:{q}:ready", new_id(), PAYLOAD)
+    client.close()
+
+
+@contextmanager
+def bare_postgres(url: str) -> Iterator[Enqueue]:
+    with psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection:
+        connection.execute(
+            "CREATE SEQUENCE bare_seq; CREATE TABLE bare (LIKE jobcore.jobs INCLUDING ALL)", prepare=False
+        )
+        yield lambda: connection.execute(INSERT, [new_id(), PAYLOAD])
+
+
+def measure(queue: Queue[None], bare: Enqueue, jobs: int, rounds: Iterator[int]) -> dict[str, float]:
+    """Jobs a second, medians over the rounds."""
+
+    @queue.job
+    def mail(to: str, number: int) -> None: ...
+
+    ways: dict[str, Enqueue] = {
+        "bare": bare,
+        "push": lambda: queue.backend.push("q", [Push(new_id(), PAYLOAD)]),
+        "enqueue": lambda: mail.enqueue("a@b.c", 7),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in rounds:
+        for name, enqueue in ways.items():
+            begun = perf_counter()
+            for _ in range(jobs):
+                enqueue()
+            speeds[name].append(jobs / (perf_counter() - begun))
+    return {name: median(each) for name, each in speeds.items()}
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", nargs="*", choices=["redis", "postgres", []])
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    starts: dict[str, tuple[Any, Any]] = {"redis": (redis, bare_redis), "postgres": (postgres, bare_postgres)}
+    table = Table("store", "bare loop, jobs/s", "push of one", "ratio", "enqueue", "ratio")
+    with ExitStack() as stack:
+        bar = stack.enter_context(Progress(console=Console(stderr=True)))
+        for store in options.stores or starts:
+            servers, bare = starts[store]
+            url = stack.enter_context(servers.server()).url
+            queue: Queue[None] = Queue("q", url)
+            queue.backend.push("q", [Push(new_id(), PAYLOAD)])  # makes what is to be made
+            with bare(url) as loop:
+                found = measure(queue, loop, options.jobs, iter(bar.track(range(options.rounds), description=store)))
+            queue.close()
+            ratios = {name: f"{found[name] / found['bare']:.2f}" for name in found}
+            table.add_row(
+                store,
+                f"{found['bare']:,.0f}",
+                f"{found['push']:,.0f}",
+                ratios["push"],
+                f"{found['enqueue']:,.0f}",
+                ratios["enqueue"],
+            )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
