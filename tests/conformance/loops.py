@@ -36,4 +36,4 @@ class Loops:
 
 def _plays(harness: Harness, effort: Effort) -> int:
     """How many simulations a round has: each takes as long as many histories do, and longest in real time."""
-    return max(1, (effort.examples or harness.examples) // 3) if harness.clock else 1
+    return max(1, (effort.examples or harness.examples) // 6) if harness.clock else 1
