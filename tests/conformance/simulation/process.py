@@ -52,7 +52,6 @@ class Process(Life):
         ledger: Ledger,
     ) -> None:
         super().__init__(name, origin)
-        self.left = False  # it stopped as it was told to
         self._stage = stage
         self._queues = queues
         self._lease = lease
@@ -90,7 +89,7 @@ class Process(Life):
             self._stage.start(self, self._hands.serve)
         mover.run()
         self._ledger.leave(self)
-        self.dead = self.left = True
+        self.dead = True
 
 
 def recoveries_of(life: Life, queues: Iterable[Queue[Any]], backend: Backend, lease: float) -> list[Recovery]:
