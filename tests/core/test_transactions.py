@@ -66,16 +66,15 @@ class Once:
         self.queue: Queue[None] = Queue("q", ledger, keep_succeeded=10)
         self.queue.job(name="work", context=True, **policy)(work)
         self.queue.enqueue_named("work", {})
-        self.worker = Worker(self.queue, monitor=False, on_event=self.told)
-        assert self.worker.step() == 1
+        worker = Worker(self.queue, monitor=False, on_event=self.told)
+        assert worker.step() == 1
+        worker.stop()  # and so all has been told
 
     def became(self) -> tuple[dict[str, int], list[Kind]]:
         """The states that there are, and what was told but that it began."""
-        self.worker.stop()
         return states(self.queue), [event.kind for event in self.told if event.kind is not Kind.STARTED]
 
     def reason(self) -> str:
-        self.worker.stop()
         return self.told[-1].reason
 
 
