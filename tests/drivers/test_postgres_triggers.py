@@ -66,6 +66,7 @@ SCENES: Final = [
     Scene("a job over a remembered id tells", [insert("q", state="remembered"), insert("q") + PUSHED_ANEW], ["q"]),
     Scene("what is rolled back is not told of", ["BEGIN", insert("q"), "ROLLBACK"], []),
     Scene("a transaction tells once", ["BEGIN", insert("q"), insert("q", 2, 2), "COMMIT"], ["q"]),
+    Scene("nor does what asks for quiet", ["BEGIN", "SET LOCAL jobcore.quiet = 'on'", insert("q"), "COMMIT"], []),
     Scene("a removal tells nothing", [insert("s"), "DELETE FROM {s}.jobs"], []),
 ]
 

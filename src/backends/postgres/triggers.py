@@ -39,14 +39,18 @@ class Triggers:
         """See to it that they are there, if the time has come and no other thread is at it."""
         if time.monotonic() >= self._due and self._looking.acquire(blocking=False):
             try:
-                pause = self._interval if self._ensure() else min(self._interval, _SOON)
-                self._due = time.monotonic() + pause * random.uniform(0.9, 1.1)  # noqa: S311 -- spreads load, hides nothing
+                self._next(self._interval)  # before the look: what is doubted during it is looked at again
+                if not self._ensure():
+                    self._next(min(self._interval, _SOON))
             finally:
                 self._looking.release()
 
     def doubt(self) -> None:
         """Look at the next occasion: anything may have happened."""
         self._due = 0.0
+
+    def _next(self, pause: float) -> None:
+        self._due = time.monotonic() + pause * random.uniform(0.9, 1.1)  # noqa: S311 -- spreads load, hides nothing
 
     def _ensure(self) -> bool:
         """Whether this needs no look again before the interval is over."""
