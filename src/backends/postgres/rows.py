@@ -21,6 +21,18 @@ _LONGEST: Final = 2**32
 """Seconds that an id is remembered at the most: over a century, and no overflow when counted in microseconds."""
 
 
+def push_row(push: Push) -> Parameters:
+    """The parameters of push_one.sql."""
+    return {
+        "id": push.id,
+        "priority": push.priority,
+        "delay": push.delay,
+        "run_at": push.run_at,
+        "remember": min(push.remember, _LONGEST),
+        "payload": push.payload,
+    }
+
+
 def push_arrays(pushes: Sequence[Push]) -> Parameters:
     """The arrays of push.sql: the first push of each id, by id."""
     first = first_positions([push.id for push in pushes])

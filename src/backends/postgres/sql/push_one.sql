@@ -1,0 +1,21 @@
+-- push, of one job: as push.sql, without the arrays, which take longer to send and to read than one row to store.
+--
+-- Parameters: queue; now (µs, or null: the server's clock); id, priority, delay (µs), run_at (µs or null),
+--   remember (s), payload.
+-- Gives a row if it was stored: id, whether it lies ahead, whether someone waits for the queue.
+-- Locks: the new row; waits for another transaction that is storing or removing this id.
+WITH clock AS MATERIALIZED (
+    SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+)
+INSERT INTO {schema}.jobs AS known (queue, id, state, rank, place, seq, remember, pushed_at, payload)
+SELECT
+    %(queue)s, %(id)s, 'ready', -%(priority)s::bigint,
+    greatest(clock.now + %(delay)s, %(run_at)s), nextval('{schema}.batches') << 17,
+    %(remember)s, clock.now, %(payload)s
+FROM clock
+-- An id whose time of remembrance has passed is as good as new.
+ON CONFLICT (queue, id) DO UPDATE SET
+    state = excluded.state, rank = excluded.rank, place = excluded.place, seq = excluded.seq,
+    remember = excluded.remember, pushed_at = excluded.pushed_at, payload = excluded.payload
+    WHERE known.state = 'remembered' AND known.place <= excluded.pushed_at
+RETURNING id, place > pushed_at, EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s)
