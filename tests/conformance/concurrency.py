@@ -13,6 +13,7 @@ import pytest
 
 from jobcore.backend import Backend, Hold
 from jobcore.conformance.client import Client
+from jobcore.conformance.concurrency_conservation import Crowd
 from jobcore.conformance.concurrency_hammer import SHORT, Hammer
 from jobcore.conformance.concurrency_job import Job, after
 from jobcore.conformance.concurrency_processes import by_processes
@@ -22,6 +23,7 @@ from jobcore.conformance.harness import Harness
 from jobcore.conformance.history import Operation, by_job
 from jobcore.conformance.linearizability import first_unexplained
 from jobcore.conformance.threads import PATIENCE, together
+from jobcore.prove.checker import check
 
 CLIENTS: Final = 4
 ROUNDS: Final = 30
@@ -58,6 +60,14 @@ class Concurrency:
             record_property("verdict", "variant")
             history = _by_threads(harness, [one.backend, two.backend], effort.seed)
         _check(history, effort.seed)
+
+    def test_what_goes_in_at_once_comes_out(self, harness: Harness, one: Client, two: Client, effort: Effort) -> None:
+        queue = next(_queues)
+        found = check(Crowd(harness, [one.backend, two.backend], queue, effort.seed).work())
+        one.backend.destroy(queue)
+        assert found.run, "nothing was run"
+        assert (found.lost, found.unexpected, found.stale) == ([], [], []), f"seed {effort.seed}"
+        assert [each for each in found.duplicates if not each.reason] == [], f"seed {effort.seed}"
 
 
 class _Meeting:
