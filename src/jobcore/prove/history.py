@@ -68,12 +68,14 @@ class Told:
         return History(self._pushes, self._takings, self._extensions, starts, self._settlements, frozenset(remaining))
 
     def recovery(self, journal: str, killed: int) -> list[float]:
-        """For each job that a process held when it was killed, and that was lost so, the seconds until it ran again."""
+        """For each job that was lost for the first time as this process was killed, the seconds until it ran again.
+
+        Of others it says nothing: what was lost twice waits until it can be run alone.
+        """
         again = []
         for id, fence in self.held[journal]:
-            lost = self._lost[id, fence]
-            runs = [at for run, at in self._runs.get(id, ()) if run > fence and self._lost[id, run] > lost]
-            again += [(min(runs) - killed) / 1_000_000] if runs else []
+            runs = [at for run, at in self._runs.get(id, ()) if run > fence and self._lost[id, run]]
+            again += [(min(runs) - killed) / 1_000_000] if runs and not self._lost[id, fence] else []
         return again
 
     def _called(self, sent: PushSent | SettleSent, answers: list[Answer] | None, held: set[tuple[str, int]]) -> None:

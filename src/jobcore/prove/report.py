@@ -28,7 +28,8 @@ class Report(Struct, frozen=True):
         verdict: the checker's.
         settled: how many jobs were settled for good, or may have been.
         takeovers: how many ended leases monitors took over.
-        recovery: for each job that a killed worker held, the seconds from there until it ran again; sorted.
+        recovery: for each job that was lost for the first time, as its worker was killed, the seconds from there until
+            it ran again; sorted.
         stuck: ids of jobs that were neither finished nor gone at the end.
     """
 
@@ -127,7 +128,7 @@ class Report(Struct, frozen=True):
 
     def _recovery(self) -> str:
         if self._half is None:
-            return "nothing that was held was run again"
+            return "nothing that was lost was run again"
         return f"half within {self._half:.2f} s, all within {self._most:.2f} s, of {len(self.recovery)} jobs"
 
 
