@@ -43,7 +43,7 @@ class Concurrency:
         record_property("seed", effort.seed)
         examples = 0
         for number in effort.rounds():
-            histories = 1 + (effort.examples or harness.examples) // 3
+            histories = 1 + (effort.examples or harness.examples) // 4
             for seed in range(number, number + histories):
                 _check(_by_threads(harness, [one.backend, two.backend], seed), effort.seed)
             examples += histories

@@ -33,6 +33,7 @@ class Crowd:
         self._backends = backends
         self._queue = queue
         self._seed = seed
+        self._producing = [*backends]  # one for each that has not ended
         self._pushes: list[Pushing] = []
         self._takings: list[Taking] = []
         self._starts: list[Start] = []
@@ -56,7 +57,12 @@ class Crowd:
         )
 
     def _produce(self, backend: Backend, name: str) -> None:
-        chance = Random(f"{self._seed} {name}")
+        try:
+            self._push(backend, name, Random(f"{self._seed} {name}"))
+        finally:
+            self._producing.pop()
+
+    def _push(self, backend: Backend, name: str, chance: Random) -> None:
         for batch in range(20):
             ids = [f"{name}, {batch}.{n}" for n in range(4)]
             backend.push(self._queue, [Push(id, b"", chance.choice([0, 0, 7])) for id in ids])
@@ -65,7 +71,9 @@ class Crowd:
 
     def _consume(self, backend: Backend, name: str) -> None:
         chance = Random(f"{self._seed} {name}")
-        for _ in range(40):
+        left = 20
+        while left:
+            left -= not self._producing
             claims = self._take(lambda: backend.claim(self._queue, 5, LEASE, name, new_call(), NO_BOUND).claims, chance)
             self._starts += [Start(claim.id, claim.fence) for claim in claims]
             if chance.random() < 0.8:  # else it forgets them
