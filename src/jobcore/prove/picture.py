@@ -27,7 +27,7 @@ _COLOURS: Final = {
     Kind.STALL: "#b7950b",
     Kind.SERVER: "#2c3e50",
 }
-_ROUND: Final = (1, 2, 5, 10)
+_ROUND: Final = (1, 2, 3, 4, 5, 6, 8, 10)
 
 
 def picture(told: Told, faults: Sequence[Fault]) -> str:
@@ -120,7 +120,7 @@ class _Drawing:
 
 
 def _nice(value: float) -> float:
-    """The least of 1, 2, 5, 10, 20, 50, … (or 0.1, 0.2, …) that is no less than a value."""
+    """The least of 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 2, … that is no less than a value."""
     power = 0.1
     while power * 10 < value:
         power *= 10
