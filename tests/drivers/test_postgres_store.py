@@ -473,6 +473,26 @@ class TestClaims:
         assert [claim.id for claim in take(backend, 2)] == ["0", "8"]
         backend.close()
 
+    def test_what_another_program_made_ready_at_an_old_place_is_found_by_who_waits(self, url: str) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        for step in range(4):  # claims and looks go on from ever later places
+            backend.push("q", [Push(f"before {step}", b"{}")])
+            assert len(take(backend)) == 1
+            clock.advance(3)
+        assert take(backend) == []
+        sql(
+            backend,
+            "INSERT INTO {s}.jobs (queue, id, state, rank, place, seq, pushed_at, payload) "
+            "VALUES ('q', 'raw', 'ready', 0, 1, 0, 1, '{}')",
+        )
+        found = []
+        for _ in range(2):  # a worker's rounds
+            assert backend.wait(["q"], 1.0) == {"q"}
+            found += take(backend)
+        assert [claim.id for claim in found] == ["raw"]
+        backend.close()
+
     def test_the_journal_of_returns_does_not_pile_up(self, url: str) -> None:
         clock = ManualClock()
         backend = connect(url, clock=clock)

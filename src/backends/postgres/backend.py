@@ -179,7 +179,10 @@ class PostgresBackend:
         """See `Wakes.wait`."""
         for queue in queues:
             check_queue(queue)
-        return self._waiting.wait(queues, timeout)
+        due = self._waiting.wait(queues, timeout)
+        for queue in due:
+            self._claiming.expect(queue)
+        return due
 
     def join(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Joins.join`: for a SQLAlchemy `Connection` or `Session` and for a psycopg `Connection`."""

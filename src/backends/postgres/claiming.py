@@ -21,9 +21,27 @@ class Claiming:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._marks: dict[str, Marks] = {}
+        self._expected: dict[str, bool] = {}
+
+    def expect(self, queue: str) -> None:
+        """Be told that a job is due there. If that was so before and a claim found none, the next looks at everything.
+
+        So who waits does not go round and round for a job that some program made ready at a place long passed.
+        """
+        if self._expected.get(queue):
+            self._marks.pop(queue, None)
+        self._expected[queue] = False
 
     def claim(self, queue: str, asked: Parameters) -> Claimed:
         """Claim; `asked` are the parameters of claim.sql without the marks."""
+        claimed = self._claim(queue, asked)
+        if claimed.claims:
+            self._expected.pop(queue, None)
+        elif queue in self._expected:
+            self._expected[queue] = True
+        return claimed
+
+    def _claim(self, queue: str, asked: Parameters) -> Claimed:
         marks = self._marks.get(queue, Marks())
         found = self._attempt(self._database.run, queue, {**asked, "onward": False}, marks)
         claimed = _claimed(found)
@@ -31,7 +49,9 @@ class Claiming:
             return claimed
         run = self._database.run_further if claimed.claims else self._database.run
         # What was taken is told from the first answer: by the second, somebody may have taken it over.
-        return _claimed(self._attempt(run, queue, _rest(asked, claimed), self._marks[queue].to_look()), found)
+        return _claimed(
+            self._attempt(run, queue, _rest(asked, claimed), self._marks.get(queue, Marks()).to_look()), found
+        )
 
     def _attempt(self, run: Run, queue: str, asked: Parameters, marks: Marks) -> list[Row]:
         """The rows of one statement."""
