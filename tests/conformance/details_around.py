@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -113,7 +115,6 @@ def in_a_child(work: Callable[[], object]) -> None:
         child = os.fork()
     if child == 0:
         code = 1
-        threading.Timer(PATIENCE, os._exit, [2]).start()  # one that is stuck
         try:
             work()
             code = 0
@@ -121,4 +122,14 @@ def in_a_child(work: Callable[[], object]) -> None:
             traceback.print_exc()
         finally:
             os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "the child failed (1), or was stuck (2)"
+    assert _exit_code(child) == 0, "the child failed (1), or was stuck (-9)"
+
+
+def _exit_code(child: int) -> int:
+    """How a child ends; it is killed if it does not."""
+    deadline = time.monotonic() + PATIENCE
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        threading.Event().wait(0.005)
+    return os.waitstatus_to_exitcode(ended[1])
