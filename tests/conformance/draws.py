@@ -42,7 +42,7 @@ PUSHES = st.lists(
     st.builds(
         Push,
         id=IDS,
-        payload=st.binary(max_size=4),
+        payload=st.binary(max_size=4) | st.sampled_from([b"\0", b"a\0\0"]),  # what ends in NUL is cut off most easily
         priority=st.sampled_from([0, 0, 0, -100, -10, -9, 9, 10, 100]),
         delay=DELAYS,
         remember=st.sampled_from([2, 0, 5]),

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from jobcore.backend import REDRIVABLE, Keep, Outcome, Push
+from jobcore.backend import REDRIVABLE, Fail, Keep, Outcome, Push
 from jobcore.conformance import draws
 from jobcore.conformance.client import NO_BOUND, new_call
 from jobcore.conformance.counterexample import Disagreement, told
@@ -198,8 +198,9 @@ class Machine(RuleBasedStateMachine):
 
     @step(1, who=draws.WHO, loss=draws.LOSSES)
     def destroy(self, who: int, loss: Loss) -> None:
-        """Destroy the queue, though not soon: what is not there can't be wrong."""
-        if len(self.pair.model.jobs) > MANY:
+        """Destroy the queue, though not soon: what is not there can't be wrong. Remembered ids would be worth it."""
+        model = self.pair.model
+        if len(model.jobs) > MANY or sum(until > model.now for until in model.remembered.values()) > 1:
             self.pair.both(who, loss, "destroy")
 
     # -- the world
@@ -211,6 +212,12 @@ class Machine(RuleBasedStateMachine):
         claims = self.pair.claim(who, Loss.NOTHING, *self._granted(grant), NO_BOUND)
         holds = [claim.hold for claim in claims]
         self.pair.both(who, Loss.NOTHING, "settle", [*zip(holds, map(self.pair.spanned, outcomes), strict=False)], keep)
+
+    @step(1, who=draws.WHO, of=draws.HOLDERS, keep=draws.KEEPS)
+    def give_up(self, who: int, of: str, keep: Keep) -> None:
+        """Take over what a holder known dead has, and fail it, as monitors do with what was lost too often."""
+        claims = self.pair.reclaim(who, Loss.NOTHING, *self._granted((4, draws.SECOND, "g")), of)
+        self.pair.both(who, Loss.NOTHING, "settle", [(claim.hold, Fail()) for claim in claims], keep)
 
     @step(3, which=st.integers(0, 5), off=st.sampled_from([0, -1, 1, draws.SECOND]))
     def let_time_pass(self, which: int, off: int) -> None:
