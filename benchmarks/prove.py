@@ -27,7 +27,6 @@ from jobcore.prove.settings import Settings
 from servers import postgres, redis
 
 FAULTS = {Kind.KILL: 300, Kind.PAUSE: 100, Kind.CUT: 50, Kind.STALL: 30, Kind.SERVER: 20}
-LASTING = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "autovacuum": "on"}
 
 
 @contextmanager
@@ -37,7 +36,9 @@ def store(name: str) -> Iterator[tuple[str, Callable[[], object] | None]]:
         with redis.server(config=["--appendonly", "yes", "--appendfsync", "always"]) as running:
             yield running.url, running.restart
     elif name == "postgres":
-        with postgres.server(**LASTING) as running_too:
+        with postgres.server(
+            fsync="on", full_page_writes="on", synchronous_commit="on", autovacuum="on"
+        ) as running_too:
             yield running_too.url, running_too.restart
     else:
         with TemporaryDirectory() as folder:
