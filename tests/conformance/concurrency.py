@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from itertools import count
 from threading import Barrier
-from typing import Final, TypeAlias
+from typing import Final
 
 import pytest
 
@@ -22,14 +22,13 @@ from jobcore.conformance.effort import Effort
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.history import Operation, by_job
 from jobcore.conformance.linearizability import first_unexplained
+from jobcore.conformance.outages import Record, variant
 from jobcore.conformance.threads import PATIENCE, together
 from jobcore.prove.checker import check
 
 CLIENTS: Final = 4
 ROUNDS: Final = 30
 """Calls of each client in a history."""
-
-Record: TypeAlias = Callable[[str, object], None]
 
 _queues: Final = (f"concurrent-{n}" for n in count(1))
 
@@ -57,7 +56,7 @@ class Concurrency:
         opening = harness.elsewhere()
         history = by_processes(opening, queue, effort.seed) if opening else None
         if history is None:
-            record_property("verdict", "variant")
+            variant(record_property, "calls at once were made by threads of one process")
             history = _by_threads(harness, [one.backend, two.backend], effort.seed)
         _check(history, effort.seed)
 
