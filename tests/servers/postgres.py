@@ -115,6 +115,11 @@ def versions() -> list[int]:
     return sorted({_major(folder) for folder in _installed()})
 
 
+def program(version: int) -> Path:
+    """The server's program of a major version that is here."""
+    return _binaries(version) / "postgres"
+
+
 def _create(scratch: Path, binaries: Path, settings: dict[str, str]) -> Server:
     identity = _identity()
     if identity:

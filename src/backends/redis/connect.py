@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -30,15 +31,27 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _path(text: str) -> str:
+    if not Path(text).exists():
+        raise ValueError("there is no such file")
+    return text
+
+
+def _check(text: str) -> str:
+    if text not in {"none", "optional", "required"}:
+        raise ValueError("say none, optional or required")
+    return text
+
+
 _OWN: Final[Options] = {"prefix": str, "timeout": _seconds}
 _OF_SERVER: Final[Options] = {"db": int, "client_name": str}
 _OF_TLS: Final[Options] = {
-    "ssl_ca_certs": str,
-    "ssl_ca_path": str,
-    "ssl_certfile": str,
-    "ssl_keyfile": str,
+    "ssl_ca_certs": _path,
+    "ssl_ca_path": _path,
+    "ssl_certfile": _path,
+    "ssl_keyfile": _path,
     "ssl_password": str,
-    "ssl_cert_reqs": str,
+    "ssl_cert_reqs": _check,
     "ssl_check_hostname": _flag,
     "ssl_ciphers": str,
 }
