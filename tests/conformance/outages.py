@@ -31,7 +31,7 @@ class Line:
         self._backend = client.backend
         self._harness = client.harness
         self._record = record_property
-        self._losses: list[Loss] = []
+        self._loss = Loss.NOTHING
         self._cuts = 0
         self.client = Client(cast("Backend", self), client.harness, client.holder)
 
@@ -39,14 +39,13 @@ class Line:
         """Cut it: the call under way fails, or the next one, or that goes over a new connection."""
         if not self._harness.cut():
             self._cuts += 1
-            self._losses = [(Loss.CALL, Loss.ANSWER)[self._cuts % 2]]
+            self._loss = (Loss.CALL, Loss.ANSWER)[self._cuts % 2]
             variant(self._record, NO_CUTS)
 
     def __getattr__(self, verb: str) -> Any:
         def call(*arguments: Any) -> Any:
-            losses, self._losses = self._losses, []
-            for loss in losses:
-                losing(loss, self._backend, verb, *arguments)
+            loss, self._loss = self._loss, Loss.NOTHING
+            losing(loss, self._backend, verb, *arguments)
             return getattr(self._backend, verb)(*arguments)
 
         return call
