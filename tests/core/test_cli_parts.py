@@ -11,7 +11,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any
+from unittest import mock
 
 import pytest
 import typer
@@ -23,7 +25,8 @@ from jobcore.cli.app import app
 from jobcore.cli.exits import ExitCode, code_of
 from jobcore.cli.options import duration
 from jobcore.cli.output import in_words, iso, when
-from jobcore.cli.processes import LONGEST_PAUSE, Pool, Salvage, pause
+from jobcore.cli.processes import LONGEST_PAUSE, WORKED_PAUSE, Place, Pool, Salvage, pause
+from jobcore.cli.pulse import Listening
 from jobcore.cli.secrets import has_password, without_passwords
 from jobcore.errors import EnqueueUncertain, InvalidArgument, JobcoreError, Refused, Uncertain, UnknownJob
 
@@ -125,6 +128,19 @@ def test_a_process_that_dies_at_once_again_and_again_is_waited_for() -> None:
     assert 0 < pauses[2] < 2
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_one_that_had_begun_to_work_is_not_waited_for_so_long(began: bool) -> None:
+    """It died of a job, not of how it was started; the other jobs are not to wait for it."""
+    place, child = Place(), mock.Mock(age=0.0, heard=Listening())
+    if began:
+        child.heard.hear(b"[]")
+    for _ in range(20):
+        place.child = child
+        place.vacate(-signal.SIGKILL, again=True)
+    assert place.due is not None
+    assert (place.due - monotonic() <= WORKED_PAUSE) == began
 
 
 class Graves:

@@ -150,6 +150,16 @@ def test_children_whose_parent_was_killed_finish_and_leave(program: Program) -> 
     assert program.queue.counts().succeeded == 1
 
 
+def test_a_worker_by_itself_says_what_it_does_about_a_signal(program: Program) -> None:
+    program.queue.enqueue_named("hold", {})
+    with program.running("worker", "app:queue", "--grace=10m", "--no-monitor") as worker:
+        program.until("begun")
+        for said in ["stopping: running jobs have their grace", "leaving at once"]:
+            worker.send(signal.SIGTERM)
+            worker.until(said)
+        assert worker.ended() == 0
+
+
 def test_ctrl_c_lets_running_jobs_finish_and_a_second_one_does_not(program: Program) -> None:
     program.queue.enqueue_named("hold", {}, id="first")
     with program.running("worker", "app:queue", "--processes=1", "--grace=10m", "--lease=10m") as parent:
@@ -203,7 +213,7 @@ def test_children_work_as_their_parent_was_told_to(program: Program, url: str, m
     with program.running("worker", "app:queue", "--processes=1", "--url", url, *options) as parent:
         ((pid, _, _),) = program.until("begun")
         command = arguments_of(pid)
-        assert {"--until-empty", "--lease=90.0s", "--concurrency=3", f"--limit={program.queue.name}=2"} <= set(command)
+        assert {"--until-empty", "--lease=90.000000s", "--concurrency=3", f"--limit={program.queue.name}=2"} <= set(command)
         assert not any(url in argument for argument in command)
         program.open_gate()
         parent.until("succeeded hold")

@@ -11,21 +11,24 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Final
 
+from jobcore.cli import signals
 from jobcore.cli.child import Child
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.pulse import patience
-from jobcore.cli.signals import LOOK_UP, on_stop_signals
 
 AT_ONCE: Final = 5.0
 """A process that lived for fewer seconds died at once: if that goes on, its successors wait."""
 
 LONGEST_PAUSE: Final = 30.0
+WORKED_PAUSE: Final = 1.0
+"""The same after a process that had begun to work: it died of a job, which `max_lost` ends, and others wait."""
+
 SALVAGE_SECONDS: Final = 5.0
 """How long a parent that leaves tries to bring back what its dead held."""
 
 STOPS: Final = (
-    (signal.SIGTERM, "stopping: running jobs have their grace"),
-    (signal.SIGINT, "leaving at once"),  # a worker takes both alike, and two of one number could arrive as one
+    (signal.SIGTERM, signals.IN_ORDER),
+    (signal.SIGINT, signals.AT_ONCE),  # a worker takes both alike, and two of one number could arrive as one
     (signal.SIGKILL, "killing what is left"),
 )
 """What children are sent at the first, the second and any further signal to stop."""
@@ -38,9 +41,9 @@ _SILENT: Final = (
 _log: Final = logging.getLogger("jobcore.processes")
 
 
-def pause(deaths: int) -> float:
+def pause(deaths: int, longest: float = LONGEST_PAUSE) -> float:
     """Seconds before a process is started again, after so many deaths at once in a row."""
-    return 0.0 if deaths < 2 else min(LONGEST_PAUSE, 0.25 * 2.0 ** min(deaths, 10))
+    return 0.0 if deaths < 2 else min(longest, 0.25 * 2.0 ** min(deaths, 10))
 
 
 class Place:
@@ -57,7 +60,8 @@ class Place:
             raise ValueError("nobody was here")
         dead, self.child = self.child, None
         self.deaths = self.deaths + 1 if code and dead.age < AT_ONCE else 0
-        self.due = monotonic() + pause(self.deaths) if again else None
+        longest = WORKED_PAUSE if dead.heard.anything else LONGEST_PAUSE
+        self.due = monotonic() + pause(self.deaths, longest) if again else None
         return dead
 
 
@@ -139,7 +143,7 @@ class Pool:
 
         The first SIGTERM or SIGINT stops them gracefully, the second at once, the third kills them.
         """
-        with on_stop_signals(lambda: self._news.put(None)):
+        with signals.on_stop_signals(lambda: self._news.put(None)):
             while any(place.child or place.due is not None for place in self._places):
                 self._fill()
                 self._await_news()
@@ -162,7 +166,7 @@ class Pool:
     def _await_news(self) -> None:
         due = min((place.due for place in self._places if place.due is not None), default=inf)
         try:
-            news = self._news.get(timeout=max(0.0, min(due - monotonic(), LOOK_UP)))
+            news = self._news.get(timeout=max(0.0, min(due - monotonic(), signals.LOOK_UP)))
         except Empty:
             return
         if news is None:

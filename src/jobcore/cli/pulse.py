@@ -50,7 +50,8 @@ class Pulse:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, with a sign at once: a job may soon end the process, and the parent is to know that it had begun."""
+        self.beat()
         arguments = self._interval, self.beat, self._stop
         threading.Thread(target=every, args=arguments, name="jobcore-pulse", daemon=True).start()
 
@@ -84,6 +85,11 @@ class Listening:
         self.running: list[str] = []
         self._heard: float | None = None
         self._silent_since: float | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether the child has begun to work."""
+        return self._heard is not None
 
     def hear(self, line: bytes) -> None:
         """A sign of life."""

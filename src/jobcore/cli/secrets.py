@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
 from jobcore.errors import ConfigurationError
 
 _IN_URL: Final = re.compile(r"(\w://[^\s/:@]*:)\S+@")
-_IN_OPTION: Final = re.compile(r"(?i)(password=)[^\s&'\"]+")
+_IN_OPTION: Final = re.compile(r"(?i)(password['\"]?\s*[=:]\s*['\"]?)[^\s&'\"]+")
 _FROM_ENVIRONMENT: Final = "env:"
 
 
@@ -21,8 +20,7 @@ def without_passwords(text: str) -> str:
 
 def has_password(url: str) -> bool:
     """Whether a URL holds a password."""
-    parts = urlsplit(url)
-    return parts.password is not None or "password" in parse_qs(parts.query)
+    return without_passwords(url) != url
 
 
 def given_url(text: str | None) -> str | None:

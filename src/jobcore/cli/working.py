@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -16,6 +16,7 @@ from jobcore.cli.exits import ExitCode
 from jobcore.cli.monitoring import begin, names, reach, start
 from jobcore.cli.processes import Pool, Salvage
 from jobcore.cli.pulse import Pulse
+from jobcore.cli.signals import AT_ONCE, IN_ORDER, herald
 from jobcore.cli.targets import open_queues
 from jobcore.events import Event, Kind
 from jobcore.monitor import Monitor, new_holder
@@ -147,7 +148,7 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
     """Be a worker, in this process; returns its exit code."""
     stuck = _Stuck()
     holder = holder or new_holder()
-    working = Worker(
+    working = _Worker(
         *queues,
         concurrency=settings.concurrency,
         limits=settings.limits,
@@ -161,15 +162,16 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
         holder=holder,
         replaceable=lifeline is not None,
     )
-    if lifeline is not None:
-        threading.Thread(target=_stop_with_parent, args=(lifeline, working), daemon=True).start()
     _log.info("running jobs of %s, %d at once, as %s", names(queues), settings.concurrency, holder)
     pulse = Pulse(working, settings.lease, lifeline)
-    pulse.start()
-    try:
-        working.run(until_empty=settings.until_empty)
-    finally:
-        pulse.stop()
+    with herald() as working.say:
+        if lifeline is not None:
+            threading.Thread(target=_stop_with_parent, args=(lifeline, working), daemon=True).start()
+        pulse.start()
+        try:
+            working.run(until_empty=settings.until_empty)
+        finally:
+            pulse.stop()
     _log.info("stopped")
     return ExitCode.STUCK if stuck else ExitCode.DONE
 
@@ -194,6 +196,16 @@ def _stop_with_parent(lifeline: int, working: Worker) -> None:
         os.read(lifeline, 1)
     _log.warning("the parent process is gone")
     working.stop()
+
+
+class _Worker(Worker):
+    """A worker that says so when it is told to stop."""
+
+    say: Callable[[str], object]
+
+    def stop(self, *, now: bool = False) -> None:
+        super().stop(now=now)
+        self.say(AT_ONCE if now else IN_ORDER)
 
 
 class _Stuck:
