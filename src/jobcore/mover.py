@@ -243,7 +243,7 @@ class Mover:
         room = shift.hands.count + ahead - shift.outstanding
         if room < max(1, ahead // 2):  # few large claims, not many small ones
             return 0
-        share = ceil(room / sharers)
+        share = 1 if lane.wary else ceil(room / sharers)
         return share if lane.limit is None else min(share, lane.limit - len(lane.held))
 
     def _ahead(self) -> int:
@@ -258,6 +258,7 @@ class Mover:
         self._bytes += sum(len(task.claim.payload) for task in tasks)
         lane.held.update(tasks)
         others = [task for task in tasks if task.claim.lost < ALONE_AFTER]
+        lane.wary = len(others) < len(tasks) if tasks else lane.wary
         refused = [] if len(others) == len(tasks) else self._enlist(tasks)
         if self.shift.alone or self.shift.stopping:
             refused, others = [*refused, *others], []

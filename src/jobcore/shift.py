@@ -45,6 +45,7 @@ class Lane:
         self.look_at = 0.0  # when to claim next
         self.woken = False  # or at once: set by other threads, so that a claim under way does not undo it
         self.quiet = False  # the last claim gave nothing
+        self.wary = False  # the last jobs were lost before: what is held together with the next may be lost with it
         self.call: bytes | None = None  # of a claim that is under way, or that no answer came to
 
     @property

@@ -386,6 +386,27 @@ def test_a_job_runs_alone_while_others_that_were_lost_with_it_wait_in_the_queue(
     assert [each["running"] for each in seen] == [1] * 6
 
 
+def test_jobs_that_were_lost_before_are_claimed_one_at_a_time():
+    """Whatever kills the worker counts against all that it holds, also what it was about to give back."""
+    clock, told = ManualClock(), Told()
+    backend = Faulty(MemoryBackend(clock))
+    queue: Queue[None] = Queue("q", backend, keep_succeeded=100)
+
+    @queue.job
+    def note(number: int) -> None: ...
+
+    fill(queue, 40)
+    lose(queue, clock, times=2)
+    fill(queue, 40)
+    del backend.sent[:]
+    Worker(queue, monitor=False, on_event=told).run(until_empty=True)
+    assert states(queue) == {"succeeded": 80}
+    first, *limits = [args[1] for verb, args in backend.sent if verb == "claim"]
+    assert limits[:39] == [1] * 39
+    assert len(told.of(Kind.RETURNED)) == first - 1
+    assert max(limits[39:]) > 1
+
+
 def test_a_step_runs_a_lost_job_after_those_of_all_other_queues():
     clock = ManualClock()
     queues: list[Queue[None]] = [Queue(name, MemoryBackend(clock)) for name in "abc"]
