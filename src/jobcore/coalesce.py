@@ -88,8 +88,8 @@ class Coalescer:
         pushes = [push for call in calls for push in call.pushes]
         try:
             pushed = iter(push_surely(self._backend(), queue, pushes))
-        except EnqueueUncertain:
-            return [uncertain(call.pushes) for call in calls]
+        except EnqueueUncertain as error:
+            return [uncertain(call.pushes, error.__cause__) for call in calls]
         except (Refused, InvalidArgument) as error:
             return [error] if len(calls) == 1 else [self._answers(queue, [call])[0] for call in calls]
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the callers' to know

@@ -63,7 +63,7 @@ class Enqueuing(Operations, Generic[Q]):
         Raises:
             UnknownJob: its class is not registered here.
             InvalidArgument: an argument is out of range, or the job would not come back as it is.
-            Unavailable: the store could not be reached, in two tries; nothing was stored.
+            Unavailable: the store could not be reached; nothing was stored.
             Refused: the store said no; nothing was stored.
             EnqueueUncertain: it can't be known whether the store took it.
         """
@@ -181,7 +181,7 @@ class Enqueuing(Operations, Generic[Q]):
             try:
                 pushed = _joining(self.backend).join(connection, self.name, pushes)
             except Uncertain as error:
-                raise uncertain(pushes) from error
+                raise uncertain(pushes, error) from error
         self._tell(pushes, pushed)
         return pushed
 
@@ -194,7 +194,7 @@ class Enqueuing(Operations, Generic[Q]):
             try:
                 pushed = await _joining(backend).ajoin(connection, self.name, pushes)
             except Uncertain as error:
-                raise uncertain(pushes) from error
+                raise uncertain(pushes, error) from error
         self._tell(pushes, pushed)
         return pushed
 

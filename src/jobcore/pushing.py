@@ -9,9 +9,13 @@ from datetime import UTC, datetime, timedelta
 from random import getrandbits
 from typing import Final
 
+from jobcore import clocks
 from jobcore.backend import Backend, Push, Pushed
-from jobcore.errors import BackendError, EnqueueUncertain, InvalidArgument, Unavailable, Uncertain
+from jobcore.errors import BackendError, EnqueueUncertain, InvalidArgument, JobcoreError, Unavailable, Uncertain
 from jobcore.job import check_seconds
+
+AT_ONCE: Final = 1.0
+"""Seconds within which a push has to fail to be tried again."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -43,32 +47,47 @@ def due(delay: object, run_at: object) -> tuple[int, int | None]:
 
 
 def push_surely(backend: Backend, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
-    """Push, and once more at once with the same ids if the store was away or its answer was lost.
+    """Push, and once more with the same ids if the store was away, or its answer lost, at once.
+
+    What fails later has used up its driver's timeout: another try would have the caller wait for as long again.
 
     Raises:
-        Unavailable: neither try was sent.
+        Unavailable: no try was sent.
         EnqueueUncertain: a try was sent, and no answer came.
     """
+    begun = clocks.steady()
     try:
-        return backend.push(queue, pushes)
+        return _push(backend, queue, pushes)
     except (Unavailable, Uncertain) as error:
         first = error
     try:
-        again = backend.push(queue, pushes)
-    except BackendError as second:
-        if isinstance(first, Uncertain) or isinstance(second, Uncertain):
-            raise uncertain(pushes) from second
+        if clocks.steady() - begun > AT_ONCE:
+            raise first
+        again = _push(backend, queue, pushes)
+    except BackendError as last:
+        for error in (last, first):
+            if isinstance(error, Uncertain):
+                raise uncertain(pushes, error) from error
         raise
     return [_ours(push, pushed) for push, pushed in zip(pushes, again, strict=True)]
 
 
-def uncertain(pushes: Sequence[Push]) -> EnqueueUncertain:
+def uncertain(pushes: Sequence[Push], why: BaseException | None) -> EnqueueUncertain:
     """That it is not known whether these were stored."""
     some = ", ".join(push.id for push in pushes[:3]) + (", …" if len(pushes) > 3 else "")
     return EnqueueUncertain(
-        f"no answer came: the store may or may not have taken {some}; enqueuing again under the same ids does no harm",
+        f"the store may or may not have taken {some}; enqueuing again under the same ids does no harm ({why})",
         [push.id for push in pushes],
     )
+
+
+def _push(backend: Backend, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+    try:
+        return backend.push(queue, pushes)
+    except JobcoreError:
+        raise
+    except Exception as error:  # whatever a client library raises: nobody foresaw it, so nobody knows what was sent
+        raise Uncertain(f"an unforeseen {type(error).__name__} of the store's client: {error}") from error
 
 
 def _ours(push: Push, pushed: Pushed) -> Pushed:

@@ -285,6 +285,46 @@ def test_where_it_cannot_be_known_the_ids_are_told(faults: tuple[str, str]) -> N
     assert queue.jobs() == [Email("a"), Email("b")]
 
 
+@pytest.mark.parametrize(
+    ("error", "raised"), [(Unavailable("no way"), Unavailable), (Uncertain("no"), EnqueueUncertain)]
+)
+def test_a_store_that_was_waited_for_is_not_waited_for_again(
+    error: BackendError, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`enqueue` gives up within the driver's timeout, not within twice that."""
+    clock, tries = [0.0], list[str]()
+    monkeypatch.setattr("jobcore.clocks.steady", lambda: clock[0])
+
+    def push(queue: str, _pushes: Sequence[Push]) -> list[Pushed]:
+        tries.append(queue)
+        clock[0] += 10
+        raise error
+
+    backend = MemoryBackend()
+    monkeypatch.setattr(backend, "push", push)
+    with pytest.raises(raised, match="no"):
+        emails(backend).enqueue(Email("a"))
+    assert tries == ["mail"]
+
+
+def test_an_error_that_nobody_foresaw_is_uncertain_and_says_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = MemoryBackend()
+    real = backend.push
+
+    def push(queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+        real(queue, pushes)
+        raise RuntimeError("a surprise")
+
+    monkeypatch.setattr(backend, "push", push)
+    queue = emails(backend)
+    with pytest.raises(EnqueueUncertain, match="RuntimeError of the store's client: a surprise") as caught:
+        queue.enqueue(Email("a"), id="mine")
+    assert caught.value.ids == ("mine",)
+    monkeypatch.undo()
+    queue.enqueue(Email("a"), id="mine")
+    assert queue.jobs() == [Email("a")]
+
+
 def test_a_refusal_is_not_repeated() -> None:
     backend = Faulty("refused")
     with pytest.raises(Refused):
