@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import pytest
@@ -21,11 +22,18 @@ class Bar:
     def __init__(self) -> None:
         console = Console(stderr=True)
         self._progress = Progress(*_COLUMNS, console=console, transient=True, disable=not console.is_terminal)
+        self._broken = False
         self._task: TaskID = self._progress.add_task("collecting", total=None)
 
     def pytest_sessionstart(self) -> None:
         """Show it."""
         self._progress.start()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Tell why the suite can't be loaded: nobody else would."""
+        if report.failed:
+            self._broken = True
+            sys.stderr.write(f"Error: the suite can't be loaded: {report.longreprtext}\n")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Know how long it is."""
@@ -45,6 +53,8 @@ class Bar:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Print the verdict."""
         self._progress.stop()
+        if self._broken:  # pytest would say that somebody interrupted it
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         recorder = session.config.pluginmanager.get_plugin("jobcore-verdict")
         if isinstance(recorder, Recorder):
             for verdict in recorder.verdicts:

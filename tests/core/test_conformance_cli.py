@@ -112,6 +112,14 @@ def test_a_store_that_goes_away_is_no_broken_law(tmp_path: Path) -> None:
     assert "the cellar is flooded" in done.stdout
 
 
+def test_a_suite_that_can_not_be_loaded_is_told(tmp_path: Path) -> None:
+    (tmp_path / "hypothesis.py").write_text("raise ImportError('half of it is missing')")
+    done = run(tmp_path, "memory://scratch")
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr.startswith("Error: the suite can't be loaded: ")
+    assert "half of it is missing" in done.stderr
+
+
 def test_what_to_install_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conformance, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r'pip install "jobcore-queue\[conformance\]"'):

@@ -28,3 +28,18 @@ def test_the_drivers_speak_of_each_module_and_driver() -> None:
     said = last(contract("Drivers import only the protocol")["forbidden_modules"])
     assert said == CORE - {"__init__", "__main__", "__pycache__", "backend", "errors"} | {"conformance"}
     assert last(contract("Drivers never import each other")["modules"]) == DRIVERS
+
+
+def test_the_wheel_holds_each_package() -> None:
+    settings = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]
+    roots = [
+        ("jobcore", "src/jobcore"),
+        ("jobcore.backends", "src/backends"),
+        ("jobcore.conformance", "tests/conformance"),
+    ]
+    found = {
+        ".".join([name, *file.parent.relative_to(TOP / folder).parts])
+        for name, folder in roots
+        for file in (TOP / folder).rglob("__init__.py")
+    }
+    assert set(settings["packages"]) == found
