@@ -7,7 +7,6 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from jobcore.errors import ConfigurationError
 from jobcore.forks import survive_forks
@@ -122,5 +121,5 @@ SHARED: Final = Shared()
 
 def is_private(url: str) -> bool:
     """Whether each queue has a backend of its own under this URL: `memory://` without a name."""
-    parts = urlsplit(url)
-    return parts.scheme == "memory" and not parts.netloc and not parts.path.strip("/")
+    scheme, _, rest = url.partition("://")
+    return scheme.lower() == "memory" and not rest.partition("?")[0].strip("/")

@@ -27,6 +27,6 @@ def connect(url: str, *, clock: Clock | None = None) -> MemoryBackend:
     base, _ = url_options(url, {})
     match = _URL.fullmatch(base)
     if match is None:
-        raise ConfigurationError(f"write memory:// or memory://NAME (of A-Z a-z 0-9 . _ -), not {url!r}")
+        raise ConfigurationError("write memory:// or memory://NAME (of A-Z a-z 0-9 . _ -)")
     name = match[1]
     return MemoryBackend(clock, store=_named.setdefault(name, Store()) if name else Store())

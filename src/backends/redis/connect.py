@@ -74,7 +74,7 @@ def connect(url: str, *, clock: Clock | None = None) -> RedisBackend:
     Raises:
         ConfigurationError: the URL can't be read, or an option is unknown.
     """
-    scheme = urlsplit(url).scheme
+    scheme = url.partition("://")[0].lower()
     base, options = url_options(url, _OPTIONS.get(scheme, {}))
     _check_base(scheme, base)
     prefix, timeout = options.pop("prefix", PREFIX), options.pop("timeout", TIMEOUT)
@@ -89,7 +89,11 @@ def connect(url: str, *, clock: Clock | None = None) -> RedisBackend:
 
 def _check_base(scheme: str, base: str) -> None:
     """What redis-py would pass over in silence. No message repeats the URL: there may be a password in it."""
-    parts = urlsplit(base)
+    try:
+        parts = urlsplit(base)
+        _ = parts.port
+    except ValueError:
+        raise ConfigurationError("the URL's host or port can't be read: a port is a number up to 65535") from None
     path = parts.path.strip("/")
     if scheme not in _OPTIONS:
         raise ConfigurationError(f"the Redis driver opens {', '.join(_OPTIONS)} URLs, not {scheme!r}")
@@ -101,7 +105,3 @@ def _check_base(scheme: str, base: str) -> None:
         raise ConfigurationError(f"a {scheme}:// URL ends in the number of a database, not {path!r}")
     if scheme == "redis+cluster" and path:
         raise ConfigurationError("a cluster has no numbered databases")
-    try:
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"the URL's port can't be read: {error}") from None

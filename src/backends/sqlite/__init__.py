@@ -32,7 +32,7 @@ def connect(url: str, *, clock: Clock | None = None) -> SqliteBackend:
     base, options = url_options(url, {"timeout": _seconds, "synchronous": _synchronous})
     path = base[len(_PREFIX) :]
     if not base.lower().startswith(_PREFIX) or not path:
-        raise ConfigurationError(f"write sqlite:///relative/path.db or sqlite:////absolute/path.db, not {url!r}")
+        raise ConfigurationError("write sqlite:///relative/path.db or sqlite:////absolute/path.db")
     if path.startswith(":memory:"):
         raise ConfigurationError("SQLite's :memory: can't be shared by connections: write memory://")
     return SqliteBackend(path, clock=clock, **options)

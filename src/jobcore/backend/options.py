@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from jobcore.errors import ConfigurationError
+
+_OPEN_LOGIN: Final = re.compile(r"://(?!/).*[@/?#[\]].*@", re.DOTALL)
+"""A host's login with characters in it that end a login, or begin something else."""
 
 
 def url_options(url: str, known: Mapping[str, Callable[[str], Any]]) -> tuple[str, dict[str, Any]]:
@@ -21,13 +25,20 @@ def url_options(url: str, known: Mapping[str, Callable[[str], Any]]) -> tuple[st
         The URL without its query, and the values of the options that were given.
 
     Raises:
-        ConfigurationError: an option is not known, is given twice, or its value can't be read.
+        ConfigurationError: an option is not known, is given twice, or its value can't be read; or a password is written
+            in such a way that a piece of it would be taken for something else, and shown.
     """
+    if _OPEN_LOGIN.search(url):
+        raise ConfigurationError(
+            "an @ stands where none can: write the characters @ : / ? # [ ] % of a name, a password or an option as "
+            "%40 %3A %2F %3F %23 %5B %5D %25"
+        )
     base, _, query = url.partition("?")
+    scheme = base.partition("://")[0]
     values: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            raise ConfigurationError(f"{urlsplit(url).scheme}:// has no option {name!r}: {hint(name, known)}")
+            raise ConfigurationError(f"{scheme}:// has no option {name!r}: {hint(name, known)}")
         if name in values:
             raise ConfigurationError(f"the option {name!r} is given twice")
         try:
