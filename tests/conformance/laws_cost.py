@@ -22,6 +22,9 @@ DEEPEST: Final = 1_000_000
 BATCH: Final = 10
 CHUNK: Final = 1_000
 
+MOMENT: Final = 0.1
+"""Units of time in which so many come: a million within one moment are no queue that there is."""
+
 SPREADS: Final = ["one priority", "many priorities", "half of them later", "all of them kept"]
 
 
@@ -64,6 +67,7 @@ def _deepen(client: Client, depth: int, spread: str, deadline: float) -> int:
         filled += CHUNK
         if spread == "all of them kept":
             client.settle(Succeed(), *client.claim(CHUNK), keep=Keep(succeeded=DEEPEST))
+        client.harness.advance(MOMENT * client.harness.unit)
     return filled
 
 
