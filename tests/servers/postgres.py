@@ -103,8 +103,8 @@ def server(version: int | None = None, **settings: str) -> Iterator[Server]:
         return
     with tempfile.TemporaryDirectory(prefix="jobcore-postgres-") as scratch:
         running = _create(Path(scratch), _binaries(version), {**_SETTINGS, **settings})
-        running.start()
         try:
+            running.start()
             yield running
         finally:
             running.stop()

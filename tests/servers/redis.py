@@ -111,8 +111,8 @@ def server(binary: str | None = None, *, cluster: bool = False, config: Sequence
         return
     with tempfile.TemporaryDirectory(prefix="jobcore-redis-") as scratch:
         running = _create(Path(scratch), binary or _any_binary(), cluster, config)
-        running.start()
         try:
+            running.start()
             yield running
         finally:
             running.kill()
