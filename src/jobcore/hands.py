@@ -201,24 +201,27 @@ class Hands:
         timeout = task.type.policy.timeout
         if timeout is not None:
             self.timeouts.start(task, timeout)
-        conclude(task, await self._ended(task, answer))
+        ended = self._begin(task, answer)
+        if inspect.isawaitable(ended):
+            ended = await finish(task, ended)
+        conclude(task, ended)
         if timeout is not None:
             self.timeouts.stop(task)
         del self._awaited[task]
         self._free.append(hand)
         task.setting.finished(task)
-        self._pump()
+        if self._async:
+            self._pump()
         if self._sync:
             self.nudge()
 
-    async def _ended(self, task: Task, answer: Awaitable[Any] | None) -> Any:
-        """How an async job, or the awaitable that a sync one returned, has ended."""
+    def _begin(self, task: Task, answer: Awaitable[Any] | None) -> Any:
+        """What is to be awaited, or what an async job has come to already."""
         if self._cancelled:  # just before it could begin
             task.cancelled = True
             _drop(answer)
             return Return()
-        ended = call(task) if answer is None else answer
-        return await finish(task, ended) if inspect.isawaitable(ended) else ended
+        return call(task) if answer is None else answer
 
     def _cancel(self) -> None:
         if self._cancelled:

@@ -223,16 +223,20 @@ def call(task: Task) -> Any:
 async def finish(task: Task, answer: Awaitable[Any]) -> Any:
     """Await what a job returned, for as long as its timeout allows; returns as `call` does."""
     timeout = task.type.policy.timeout
-    left = None if timeout is None else max(0.0, task.began + seconds(timeout) - clocks.steady())
-    limit = asyncio.timeout(left)
-    result: Any
+    try:
+        return await (answer if timeout is None else _limited(task, answer, seconds(timeout)))
+    except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
+        return Raised(error)
+
+
+async def _limited(task: Task, answer: Awaitable[Any], timeout: float) -> Any:
+    """Await it until `timeout` seconds after the task began. Without a limit there is no need to pay for one."""
+    limit = asyncio.timeout(max(0.0, task.began + timeout - clocks.steady()))
     try:
         async with limit:
-            result = await answer
-    except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
-        result = Raised(error)
-    task.expired = task.expired or limit.expired()
-    return result
+            return await answer
+    finally:
+        task.expired = task.expired or limit.expired()
 
 
 def conclude(task: Task, ended: Any) -> None:

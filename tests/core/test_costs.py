@@ -15,14 +15,15 @@ from jobcore.queue import Queue
 from jobcore.worker import Worker
 
 FEW, MANY = 100, 500
+OURS = ("/jobcore/", "/backends/", "/asyncio/")
 
 
 def lines_of(call: Callable[[], object]) -> int:
-    """Make a call, and count the lines of jobcore's own that all threads run meanwhile."""
+    """Make a call, and count the lines of jobcore's own, and of asyncio's, that all threads run meanwhile."""
     lines: list[None] = []  # as appending is atomic
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
-        if "/jobcore/" not in frame.f_code.co_filename and "/backends/" not in frame.f_code.co_filename:
+        if not any(folder in frame.f_code.co_filename for folder in OURS):
             return None
         if event == "line":
             lines.append(None)
@@ -44,7 +45,6 @@ class Costly:
 
     def __init__(self) -> None:
         self.queue: Queue[Any] = Queue("q", "memory://")
-        self.step = Worker(self.queue, concurrency=1, limits={"q": MANY}, monitor=False).step
         self.noted: list[int] = []
 
         @self.queue.job
@@ -52,10 +52,20 @@ class Costly:
             if number == 0:
                 self.noted.append(blocks())
 
-        self._work = work
+        @self.queue.job
+        async def loopy(number: int) -> None: ...
 
-    def fill(self, jobs: int) -> None:
-        self.queue.enqueue_many([self._work.job(number) for number in range(jobs)])
+        self._work, self._loopy = work, loopy
+
+    def fill(self, jobs: int, *, loopy: bool = False) -> None:
+        work = self._loopy if loopy else self._work
+        self.queue.enqueue_many([work.job(number) for number in range(jobs)])
+
+    def run(self) -> None:
+        """Run what waits, by a worker of its own: threads are traced from their beginning, or not at all."""
+        worker = Worker(self.queue, concurrency=1, limits={"q": MANY}, monitor=False)
+        worker.step()
+        worker.stop()
 
 
 def blocks() -> int:
@@ -73,7 +83,7 @@ def per_job(cost: Callable[[int], int]) -> float:
 def costly() -> Iterator[Costly]:
     costly = Costly()
     costly.fill(MANY)
-    costly.step()  # what is made once is made
+    costly.run()  # what is made once is made
     yield costly
     costly.queue.close()
 
@@ -82,19 +92,20 @@ def test_the_lines_that_enqueuing_a_job_runs(costly: Costly) -> None:
     assert per_job(lambda jobs: lines_of(lambda: costly.fill(jobs))) <= 50
 
 
-def test_the_lines_that_running_a_job_runs(costly: Costly) -> None:
+@pytest.mark.parametrize(("loopy", "bound"), [(False, 140), (True, 240)], ids=["sync", "async"])
+def test_the_lines_that_running_a_job_runs(costly: Costly, loopy: bool, bound: int) -> None:
     def cost(jobs: int) -> int:
-        costly.fill(jobs)
-        return lines_of(costly.step)
+        costly.fill(jobs, loopy=loopy)
+        return lines_of(costly.run)
 
-    assert per_job(cost) <= 140
+    assert per_job(cost) <= bound
 
 
 def test_the_blocks_of_memory_that_a_claimed_job_takes(costly: Costly) -> None:
     def cost(jobs: int) -> int:
         costly.fill(jobs)
         before = blocks()
-        costly.step()
+        costly.run()
         return costly.noted[-1] - before
 
     assert per_job(cost) <= 6.5
@@ -104,5 +115,5 @@ def test_a_worker_keeps_nothing_of_what_it_has_run(costly: Costly) -> None:
     before = blocks()
     for _ in range(3):
         costly.fill(MANY)
-        costly.step()
+        costly.run()
     assert blocks() - before < MANY / 2
