@@ -65,10 +65,10 @@ def push_surely(backend: Backend, queue: str, pushes: Sequence[Push]) -> list[Pu
             raise first
         again = _push(backend, queue, pushes)
     except BackendError as last:
-        for error in (last, first):
-            if isinstance(error, Uncertain):
-                raise uncertain(pushes, error) from error
-        raise
+        doubt = next((error for error in (last, first) if isinstance(error, Uncertain)), None)
+        if doubt is None:
+            raise
+        raise uncertain(pushes, doubt) from doubt
     return [_ours(push, pushed) for push, pushed in zip(pushes, again, strict=True)]
 
 

@@ -14,10 +14,9 @@ from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from jobcore.backend import BackendError, QueueClosed, Refused, Unavailable, Uncertain
+from jobcore.backend import BackendError, Opener, QueueClosed, Refused, Unavailable, Uncertain
 from jobcore.backends.postgres.watchdog import Watchdog
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -68,6 +67,7 @@ class Connections:
         opens = cast("Callable[[], DBAPIConnection]", self.open)
         self._pool = QueuePool(opens, pool_size=_IDLE, max_overflow=-1, reset_on_return=None, use_lifo=True)
         self._watchdog = Watchdog(self.timeout)
+        self._opener = Opener(self.timeout)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, and neither use nor close what is the parent's."""
@@ -86,16 +86,9 @@ class Connections:
             Unavailable: there is none to be had.
         """
         try:
-            opened = self._source.connect()
-            connection = cast("Connection", opened.driver_connection)
-            opened.detach()
-            if own:
-                self._set_up(connection)
-            elif not self.prepare:
-                connection.prepare_threshold = None
-        except (psycopg.Error, SQLAlchemyError) as error:
+            return self._opener(lambda: self._opened(own=own), lambda connection: connection.close())
+        except Exception as error:  # also what an application's engine has before its connections may raise
             raise Unavailable(f"no connection to PostgreSQL: {_said(error)}") from error
-        return connection
 
     def call(self, work: Callable[[Connection], T]) -> T:
         """Do a verb's statements on a connection of the pool.
@@ -115,6 +108,10 @@ class Connections:
                 self._pool.dispose()  # prepared before the schema changed: on new connections all is planned anew
             except _CONFLICTS:
                 continue
+            except Refused as error:
+                if isinstance(error.__cause__, errors.ReadOnlySqlTransaction):
+                    self._pool.dispose()  # another server may be the one to write to by now, or new sessions may write
+                raise
         return self._attempt(work, last=True)
 
     def set(self, connection: Connection, *, local: bool) -> None:
@@ -130,6 +127,21 @@ class Connections:
         self._closed = True
         self._pool.dispose()
         self._watchdog.stop()
+
+    def _opened(self, *, own: bool) -> Connection:
+        opened = self._source.connect()
+        connection = cast("Connection", opened.driver_connection)
+        opened.detach()
+        try:
+            with self.over(connection):
+                if own:
+                    self._set_up(connection)
+                elif not self.prepare:
+                    connection.prepare_threshold = None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _attempt(self, work: Callable[[Connection], T], *, last: bool = False) -> T:
         proxy = self._check_out()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 import psycopg
@@ -13,6 +13,8 @@ import psycopg
 from jobcore.backend import Unavailable
 from jobcore.backends.postgres.connections import Connection, Connections
 from jobcore.backends.postgres.watchdog import cut_off
+
+_log: Final = logging.getLogger("jobcore")
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 10.0
@@ -60,8 +62,12 @@ class Listener:
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopped.is_set():
-            with suppress(Unavailable, psycopg.Error):
+            try:
                 self._listen()
+            except (Unavailable, psycopg.Error):
+                pass  # the verbs meet the same, and their callers tell of it
+            except Exception:  # noqa: BLE001 -- whatever a client library raises, who waits is to be woken again
+                _log.exception("an unforeseen error of the listener, which connects anew")
             if self._listening.is_set():
                 self._listening.clear()
                 pause = _FIRST_PAUSE
@@ -71,7 +77,8 @@ class Listener:
     def _listen(self) -> None:
         with self._connections.open() as connection:
             self._connection = connection
-            connection.execute(f'LISTEN "{self._channel}"'.encode())
+            with self._connections.over(connection):
+                connection.execute(f'LISTEN "{self._channel}"'.encode())
             self._listening.set()
             self._lost()
             while not self._stopped.is_set():

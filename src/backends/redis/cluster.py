@@ -118,7 +118,9 @@ class Cluster:
         if address not in self._links:
             pool = self._asked(_a_pool)
             arguments = {**pool.connection_kwargs, "host": address[0], "port": address[1]}
-            quick, patient = (Link(dialer(pool.connection_class, arguments, timeout)) for timeout in self._timeouts)
+            quick, patient = (
+                Link(dialer(pool.connection_class, arguments, timeout), timeout) for timeout in self._timeouts
+            )
             self._links[address] = (quick, patient)
         return self._links[address]
 

@@ -12,13 +12,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError, ResponseError
 from redis.retry import Retry
 
-from jobcore.backend import Refused, Unavailable, Uncertain
+from jobcore.backend import Opener, Refused, Unavailable, Uncertain
 
 T = TypeVar("T")
 Dial: TypeAlias = "Callable[[], Connection]"
 
 _REFUSALS: Final = (AuthenticationError, AuthorizationError, BusyLoadingError)
 """Errors that the server answered with, though the library counts them among those of the connection."""
+
+_MISPLACED: Final = ("READONLY", "MASTERDOWN")
+"""What a replica says. Its name may be another server's by now, which only a new connection finds."""
 
 _FRESH: Final = 1.0
 """Seconds for which an idle connection is used unseen; later the server may have closed it."""
@@ -112,10 +115,15 @@ class Link:
     """Connections to one server: as many as there are calls at once, kept for the next ones.
 
     A forked child makes connections of its own and leaves its parent's alone.
+
+    Args:
+        dial: makes a connection, which is then told to connect.
+        timeout: seconds for that, all in all: a name may have to be resolved, which keeps no time of its own.
     """
 
-    def __init__(self, dial: Dial) -> None:
+    def __init__(self, dial: Dial, timeout: float) -> None:
         self._dial = dial
+        self._opener = Opener(timeout)
         self._open = True
         self._forget()
 
@@ -133,8 +141,12 @@ class Link:
         connection = self.take()
         try:
             answer = ask(connection)
-        except ResponseError:
-            self.give(connection)
+        except ResponseError as error:
+            if _is_misplaced(error):
+                connection.disconnect()
+                self._drop_idle()
+            else:
+                self.give(connection)
             raise
         except BaseException as error:
             connection.disconnect()  # an answer may yet come on it
@@ -178,14 +190,26 @@ class Link:
                 connection.disconnect()
 
     def _connect(self) -> Connection:
-        connection = self._dial()
         try:
-            connection.connect()
+            return self._opener(self._connected, _hang_up)
         except (ResponseError, *_REFUSALS) as error:
             raise refusal(error) from error
-        except (RedisError, OSError) as error:
-            raise Unavailable(f"Redis can't be reached: {error}") from error
+        except Exception as error:  # also what hands out credentials, or a class of the application's, may raise
+            raise Unavailable(f"Redis can't be reached: {str(error) or type(error).__name__}") from error
+
+    def _connected(self) -> Connection:
+        connection = self._dial()
+        connection.connect()
         return connection
+
+
+def _hang_up(connection: Connection) -> None:
+    connection.disconnect()
+
+
+def _is_misplaced(error: ResponseError) -> bool:
+    """Whether a replica said no. Up to Redis 6.2, the code of what a script met is within the text."""
+    return getattr(error, "status_code", None) in _MISPLACED or any(f"-{code} " in str(error) for code in _MISPLACED)
 
 
 def _is_stale(connection: Connection) -> bool:

@@ -38,8 +38,8 @@ class Single:
 
     def __init__(self, client: redis.Redis, timeout: float, patience: float) -> None:
         pool = client.connection_pool
-        self._link = Link(dialer(pool.connection_class, pool.connection_kwargs, timeout))
-        self._patient = Link(dialer(pool.connection_class, pool.connection_kwargs, timeout + patience))
+        self._link = Link(dialer(pool.connection_class, pool.connection_kwargs, timeout), timeout)
+        self._patient = Link(dialer(pool.connection_class, pool.connection_kwargs, timeout + patience), timeout)
 
     def call(self, tag: str, ask: Callable[[Connection], T]) -> T:  # noqa: ARG002 -- one server has all keys
         """See `Route`."""

@@ -18,6 +18,7 @@ from jobcore.backend.checks import (
 )
 from jobcore.backend.clock import Clock, SystemClock
 from jobcore.backend.findings import Finding, Level
+from jobcore.backend.opening import Opener
 from jobcore.backend.options import url_options
 from jobcore.backend.protocol import Backend
 from jobcore.backend.states import FINISHED, MOVES, REDRIVABLE, Move, State
@@ -73,6 +74,7 @@ __all__ = [
     "Level",
     "Migrates",
     "Move",
+    "Opener",
     "Outcome",
     "Page",
     "Push",
