@@ -229,9 +229,9 @@ async def finish(task: Task, answer: Awaitable[Any]) -> Any:
         return Raised(error)
 
 
-async def _limited(task: Task, answer: Awaitable[Any], timeout: float) -> Any:
-    """Await it until `timeout` seconds after the task began. Without a limit there is no need to pay for one."""
-    limit = asyncio.timeout(max(0.0, task.began + timeout - clocks.steady()))
+async def _limited(task: Task, answer: Awaitable[Any], length: float) -> Any:
+    """Await it until `length` seconds after the task began. Apart, as most jobs have no limit to pay for."""
+    limit = asyncio.timeout(max(0.0, task.began + length - clocks.steady()))
     try:
         async with limit:
             return await answer
