@@ -1,0 +1,32 @@
+# /// script
+# dependencies = ["pgqueuer[asyncpg]==1.6.0"]
+# [tool.peer]
+# store = "postgres"
+# jobs = 5000
+# again = true
+# settings = "batches of 100, coroutines without a bound, asyncpg"
+# ///
+"""PgQueuer."""
+
+import asyncio
+
+import asyncpg
+from peer import JOBS, URL, astamp
+from pgqueuer import PgQueuer
+from pgqueuer.models import Job
+
+
+async def main() -> None:
+    queue = PgQueuer.from_asyncpg_connection(await asyncpg.connect(URL))
+    await queue.queries.install()
+
+    @queue.entrypoint("stamp")
+    async def stamp(job: Job) -> None:
+        await astamp(int(job.payload))
+
+    payloads = [str(number).encode() for number in range(JOBS)]
+    await queue.queries.enqueue(["stamp"] * JOBS, payloads, [0] * JOBS)
+    await queue.run(batch_size=100)
+
+
+asyncio.run(main())

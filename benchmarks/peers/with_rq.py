@@ -1,0 +1,18 @@
+# /// script
+# dependencies = ["rq==3.0.0"]
+# [tool.peer]
+# store = "redis"
+# jobs = 300
+# again = true
+# settings = "SimpleWorker (no fork a job), 3 attempts, results not kept"
+# ///
+"""RQ."""
+
+import peer
+from redis import Redis
+from rq import Queue, Retry, SimpleWorker
+
+queue = Queue("peer", connection=Redis.from_url(peer.URL))
+jobs = [Queue.prepare_data(peer.stamp, (number,), result_ttl=0, retry=Retry(max=3)) for number in range(peer.JOBS)]
+queue.enqueue_many(jobs)
+SimpleWorker([queue], connection=queue.connection).work(logging_level="WARNING")
