@@ -134,8 +134,11 @@ def _page(runs: Runs) -> Iterator[str]:
 def _table(runs: Runs) -> Iterator[str]:
     yield f"| law | | {' | '.join(runs)} |"
     yield f"|---|---|{'---|' * len(runs)}"
-    for number, law in enumerate(all_laws().values()):
-        cells = [verdicts[-1].findings[number].status.value for verdicts in runs.values()]
+    found = [
+        {finding.law.name: finding.status.value for finding in verdicts[-1].findings} for verdicts in runs.values()
+    ]
+    for law in all_laws().values():
+        cells = [statuses.get(law.name, "–") for statuses in found]
         yield f"| {law.number or ''} | {law.name} | {' | '.join(cells)} |"
 
 

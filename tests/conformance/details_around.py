@@ -44,6 +44,7 @@ class Forking:
         assert one.settle(Succeed(), *held) == [Answer.DONE]
 
     def test_a_child_that_is_forked_while_others_are_at_work_is_not_stuck(self, one: Client, two: Client) -> None:
+        one.push("a used client")
         ended = threading.Event()
 
         def work() -> None:

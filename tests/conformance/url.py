@@ -79,6 +79,8 @@ class _Used:
 
     def enter(self, queue: str, backend: Backend) -> None:
         """Use a queue that is empty, or that is used already."""
+        if queue in self.queues:  # without the lock: in a forked child, whoever held it is not there to let go
+            return
         with self._lock:  # a thread must not take for a stranger's what another has just pushed
             if queue not in self.queues and _NAME.fullmatch(str(queue)):
                 assert backend.counts(queue) == Counts(), f"the queue {queue!r} is in use: give a scratch store"
