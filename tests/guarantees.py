@@ -138,7 +138,7 @@ def _table(runs: Runs) -> Iterator[str]:
         {finding.law.name: finding.status.value for finding in verdicts[-1].findings} for verdicts in runs.values()
     ]
     for law in all_laws().values():
-        cells = [statuses.get(law.name, "–") for statuses in found]
+        cells = [statuses.get(law.name, "not tried") for statuses in found]
         yield f"| {law.number or ''} | {law.name} | {' | '.join(cells)} |"
 
 
