@@ -37,8 +37,10 @@ class Server:
     _command: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, binary: str | None = None) -> None:
+        """Start it, as another redis-server if one is given, and wait until it answers."""
+        if binary:
+            self._command[0] = binary
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
