@@ -13,14 +13,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from drivers.brief import BriefSuite
 from psycopg import errors
 from psycopg.rows import dict_row
 
 from jobcore import Queue
 from jobcore.backend import Fail, Keep, Push, Refused, Retry, State, Succeed
 from jobcore.backends.postgres import PostgresBackend, connect
-from jobcore.conformance import Harness
-from jobcore.conformance.effort import Effort
+from jobcore.conformance import BackendSuite, Harness
 from jobcore.conformance.machine import Histories
 from jobcore.testing import ManualClock
 
@@ -275,10 +275,17 @@ class _AsWorker(Harness):
 class TestAsWorker(Histories):
     """What a worker is granted is enough for any history of verbs."""
 
+    effort = BackendSuite.effort
+
     @pytest.fixture
     def harness(self, login: Any) -> Harness:
         return _AsWorker(login("A worker or monitor"))
 
+
+@pytest.mark.slow
+class TestLawsAsWorker(BriefSuite):
+    """And for each law by itself."""
+
     @pytest.fixture
-    def effort(self) -> Effort:
-        return Effort()
+    def harness(self, login: Any) -> Harness:
+        return _AsWorker(login("A worker or monitor"))
