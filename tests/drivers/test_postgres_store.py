@@ -572,6 +572,24 @@ class TestClaims:
         assert sum(together(lambda: settle(holds), lambda: settle(holds[::-1]))) == 50
 
 
+class TestCaps:
+    def test_what_other_programs_deleted_is_no_longer_counted_after_a_while(
+        self, backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*ids: str) -> list[str]:
+            backend.push("q", [Push(id, b"") for id in ids])
+            outcome = Fail(State.FAILED, "no")
+            backend.settle("q", [(claim.hold, outcome) for claim in take(backend, 100)], Keep(failed=3))
+            return [entry.id for entry in backend.peek("q", State.FAILED, 10).entries]
+
+        assert fail("a", "b", "c", "d") == ["d", "c", "b"]
+        sql(backend, "DELETE FROM {s}.jobs WHERE state = 'failed'")
+        counted = time.monotonic()
+        monkeypatch.setattr("jobcore.backends.postgres.settling.time.monotonic", lambda: counted + 300)
+        assert fail("e", "f") == ["f", "e"]
+        assert fail("g", "h") == ["h", "g", "f"]
+
+
 class TestMemory:
     """An id is remembered for a time; however its job left, what is remembered does not pile up after that."""
 

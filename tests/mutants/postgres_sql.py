@@ -147,8 +147,8 @@ MUTANTS: Final = [
         "One more job is kept than the cap says.",
         Law9Caps,
         "postgres/sql/trim_succeeded.sql",
-        "OFFSET %(cap)s LIMIT 1",
-        "OFFSET %(cap)s + 1 LIMIT 1",
+        "greatest(0, jobs - %(cap)s)",
+        "greatest(0, jobs - %(cap)s - 1)",
     ),
     Mutant(
         "caps-unlocked",

@@ -5,7 +5,7 @@ In a revision:
     from jobcore.backends.postgres.alembic import upgrade as upgrade_jobcore
 
     def upgrade():
-        upgrade_jobcore(op, to=4)              # and in a later one: upgrade_jobcore(op, since=4, to=5)
+        upgrade_jobcore(op, to=5)              # and in a later one: upgrade_jobcore(op, since=5, to=6)
 
 In env.py, with `include_schemas=True`, one of these, so that autogenerate finds no drift:
 
@@ -108,6 +108,12 @@ def metadata(schema: str = "jobcore") -> MetaData:
         *(Column(name, BigInteger, nullable=False) for name in ("place", "at")),
     )
     Table("sleepers", tables, Column("queue", Text, primary_key=True))
+    Table(
+        "kept",
+        tables,
+        *(Column(name, Text, primary_key=True) for name in ("queue", "cap")),
+        Column("jobs", BigInteger, nullable=False),
+    )
     Table(
         "migrations",
         tables,

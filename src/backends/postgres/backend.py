@@ -42,7 +42,7 @@ from jobcore.backends.postgres.listing import peek
 from jobcore.backends.postgres.operating import operate
 from jobcore.backends.postgres.pushing import pushing
 from jobcore.backends.postgres.schema import script
-from jobcore.backends.postgres.settling import settle
+from jobcore.backends.postgres.settling import Settling
 from jobcore.backends.postgres.statements import Statements
 from jobcore.backends.postgres.transacting import Transacting
 from jobcore.backends.postgres.transaction import JobTransaction
@@ -84,6 +84,7 @@ class PostgresBackend:
         self._database = Database(engine, Statements(schema), clock, timeout, prepare=prepare)
         self._transacting = Transacting(engine, self._database)
         self._claiming = Claiming(self._database)
+        self._settling = Settling(self._database)
         self._waiting = Waiting(self._database, clock, notify=notify, check_triggers=check_triggers)
         _ALL.add(self)
 
@@ -126,7 +127,7 @@ class PostgresBackend:
     def settle(self, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
         """See `Backend.settle`."""
         check_settle(queue, settlements, keep)
-        return settle(self._database, queue, settlements, keep)
+        return self._settling.settle(queue, settlements, keep)
 
     def peek(self, queue: str, state: State, limit: int, after: str | None = None) -> Page:
         """See `Backend.peek`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,24 +14,40 @@ _CAPPED: Final = {"succeeded": "succeeded", "failed": "failed", "timed_out": "fa
 """The states that have a cap, and its name."""
 
 
-def settle(database: Database, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
-    """Settle a batch; of two settlements of one hold only the first can be DONE."""
-    first = first_positions([hold for hold, _ in settlements])
-    given = {"queue": queue, **settle_arrays(first, settlements, keep)}
-    if any(kept and (to in _CAPPED or to == "return") for to, kept in zip(given["moves"], given["kepts"], strict=True)):
-        moved = database.run_alone("settle", given, lambda rows: _trims(settlements, keep, rows))
-    else:
-        moved = database.run("settle", given)
-    if any(asleep for _, asleep in moved):
-        database.run_further("wake", {"queue": queue})
-    done = {position for position, _ in moved}
-    return [Answer.DONE if at in done else Answer.LOST for at in range(len(settlements))]
+_COUNT_EVERY: Final = 300.0
+"""Seconds after which a client counts anew what a queue keeps."""
 
 
-def _trims(settlements: Sequence[tuple[Hold, Outcome]], keep: Keep, moved: Sequence[Row]) -> Steps:
-    """The trims that jobs which have moved call for. A settlement that was LOST trims nothing."""
-    reached = {_CAPPED.get(move(settlements[position][1])) for position, _ in moved}
-    if "succeeded" in reached:
-        yield "trim_succeeded", {"cap": keep.succeeded}
-    if "failed" in reached:
-        yield "trim_failed", {"cap": keep.failed}
+class Settling:
+    """The settlements of one client, and when it last counted what a queue keeps."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._counted: dict[str, float] = {}
+
+    def settle(self, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
+        """Settle a batch; of two settlements of one hold only the first can be DONE."""
+        first = first_positions([hold for hold, _ in settlements])
+        given = {"queue": queue, **settle_arrays(first, settlements, keep)}
+        moves = zip(given["moves"], given["kepts"], strict=True)
+        if any(kept and (to in _CAPPED or to == "return") for to, kept in moves):
+            moved = self._database.run_alone("settle", given, lambda rows: self._trims(queue, settlements, keep, rows))
+        else:
+            moved = self._database.run("settle", given)
+        if any(asleep for _, asleep in moved):
+            self._database.run_further("wake", {"queue": queue})
+        done = {position for position, _ in moved}
+        return [Answer.DONE if at in done else Answer.LOST for at in range(len(settlements))]
+
+    def _trims(
+        self, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep, moved: Sequence[Row]
+    ) -> Steps:
+        """The trims that jobs which have moved call for. A settlement that was LOST trims nothing."""
+        reached = {_CAPPED.get(move(settlements[position][1])) for position, _ in moved}
+        if reached & {"succeeded", "failed"} and time.monotonic() >= self._counted.get(queue, 0.0):
+            yield "count_kept", {}
+            self._counted[queue] = time.monotonic() + _COUNT_EVERY
+        if "succeeded" in reached:
+            yield "trim_succeeded", {"cap": keep.succeeded}
+        if "failed" in reached:
+            yield "trim_failed", {"cap": keep.failed}

@@ -3,5 +3,7 @@
 -- Parameters: queue. Gives nothing. Locks: all of the queue's jobs.
 WITH journal AS (
     DELETE FROM {schema}.returns WHERE queue = %(queue)s
+), counted AS (
+    DELETE FROM {schema}.kept WHERE queue = %(queue)s
 )
 DELETE FROM {schema}.jobs WHERE queue = %(queue)s

@@ -3,7 +3,7 @@
 -- No parameters. Gives one row, one JSON object. Reads catalogs and statistics; locks nothing. Works without the schema.
 WITH privilege (object, wanted, granted) AS (
     SELECT 'TABLE ' || name, wanted, has_table_privilege(to_regclass(name), wanted)
-    FROM unnest(ARRAY['{schema}.jobs', '{schema}.returns', '{schema}.sleepers']) AS name,
+    FROM unnest(ARRAY['{schema}.jobs', '{schema}.returns', '{schema}.sleepers', '{schema}.kept']) AS name,
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted
     UNION ALL
     SELECT 'SEQUENCE {schema}.batches', 'USAGE', has_sequence_privilege(to_regclass('{schema}.batches'), 'USAGE')

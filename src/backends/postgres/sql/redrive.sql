@@ -8,7 +8,7 @@ WITH clock AS MATERIALIZED (
 ), batch AS MATERIALIZED (
     SELECT nextval('{schema}.batches') << 17 AS seq
 ), found AS MATERIALIZED (
-    SELECT job.queue, job.id, asked.position, job.state IN ('failed', 'timed_out', 'broken') AS fits
+    SELECT job.queue, job.id, asked.position, job.state, job.state IN ('failed', 'timed_out', 'broken') AS fits
     FROM unnest(%(ids)b::text[], %(positions)b::bigint[]) AS asked (id, position) CROSS JOIN LATERAL (
         SELECT queue, id, state FROM {schema}.jobs WHERE queue = %(queue)s AND id = asked.id FOR UPDATE
     ) AS job
@@ -19,5 +19,9 @@ WITH clock AS MATERIALIZED (
         started_at = NULL, finished_at = NULL, settled = NULL, reason = NULL, value = NULL
     FROM clock, batch, found
     WHERE found.fits AND job.queue = found.queue AND job.id = found.id
+), discounted AS (
+    UPDATE {schema}.kept AS kept SET jobs = kept.jobs - dropped.jobs
+    FROM (SELECT count(*) AS jobs FROM found WHERE state IN ('failed', 'timed_out')) AS dropped
+    WHERE dropped.jobs > 0 AND kept.queue = %(queue)s AND kept.cap = 'failed'
 )
 SELECT id, fits, EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s) FROM found

@@ -14,7 +14,12 @@ WITH clock AS MATERIALIZED (
 ), gone AS (
     DELETE FROM {schema}.jobs AS job USING found
     WHERE found.fits AND job.queue = found.queue AND job.id = found.id
-    RETURNING job.id, remember
+    RETURNING job.id, remember, CASE job.state WHEN 'succeeded' THEN 'succeeded' WHEN 'broken' THEN NULL ELSE 'failed' END AS cap,
+        job.settled IS NOT NULL AS finished
+), discounted AS (
+    UPDATE {schema}.kept AS kept SET jobs = kept.jobs - dropped.jobs
+    FROM (SELECT cap, count(*) AS jobs FROM gone WHERE finished GROUP BY cap) AS dropped
+    WHERE kept.queue = %(queue)s AND kept.cap = dropped.cap
 ), remembered AS (
     INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, pushed_at, payload)
     SELECT %(queue)s, id, 'remembered', 0, clock.now + remember * 1000000, 0, clock.now, ''

@@ -61,6 +61,19 @@ WITH clock AS MATERIALIZED (
         ORDER BY place LIMIT (SELECT 2 * count(*) FROM leaving WHERE remember > 0) FOR UPDATE SKIP LOCKED
     ) AS expired
     WHERE job.queue = expired.queue AND job.id = expired.id
+), counted AS (
+    INSERT INTO {schema}.kept AS kept (queue, cap, jobs)
+    SELECT %(queue)s, CASE move WHEN 'succeeded' THEN 'succeeded' ELSE 'failed' END, count(*)
+    FROM moved WHERE move IN ('succeeded', 'failed', 'timed_out') GROUP BY 2
+    ON CONFLICT (queue, cap) DO UPDATE SET jobs = kept.jobs + excluded.jobs
+), discounted AS (
+    UPDATE {schema}.kept AS kept SET jobs = kept.jobs - dropped.jobs
+    FROM (
+        SELECT 'succeeded' AS cap, count(*) AS jobs FROM older_succeeded
+        UNION ALL
+        SELECT 'failed', count(*) FROM older_failed
+    ) AS dropped
+    WHERE dropped.jobs > 0 AND kept.queue = %(queue)s AND kept.cap = dropped.cap
 ), journal AS (
     INSERT INTO {schema}.returns (queue, rank, place, at)
     SELECT %(queue)s, rank, min(place), clock.now FROM moved, clock WHERE move = 'return' GROUP BY rank, clock.now

@@ -1,17 +1,24 @@
 -- settle, after it kept successes: leave the newest.
 --
--- Parameters: queue; now (µs, or null: the server's clock); cap. Reads as many index entries as the cap.
+-- Parameters: queue; now (µs, or null: the server's clock); cap. Reads as many jobs as it deletes: those that are kept are
+--   counted in kept.
 -- Gives nothing. Runs in settle's transaction under the queue's lock: only so does it see all that was settled before.
 -- Locks: the jobs that it deletes.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+), excess AS MATERIALIZED (
+    SELECT greatest(0, jobs - %(cap)s) AS jobs FROM {schema}.kept WHERE queue = %(queue)s AND cap = 'succeeded'
+), oldest AS MATERIALIZED (
+    SELECT queue, id FROM {schema}.jobs
+    WHERE queue = %(queue)s AND state = 'succeeded' ORDER BY settled LIMIT (SELECT jobs FROM excess)
 ), gone AS (
-    DELETE FROM {schema}.jobs
-    WHERE queue = %(queue)s AND state = 'succeeded' AND settled <= (
-        SELECT settled FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'succeeded'
-        ORDER BY settled DESC OFFSET %(cap)s LIMIT 1
-    )
-    RETURNING id, remember
+    DELETE FROM {schema}.jobs AS job USING oldest
+    WHERE job.queue = oldest.queue AND job.id = oldest.id
+    RETURNING job.id, remember
+), discounted AS (
+    UPDATE {schema}.kept AS kept SET jobs = kept.jobs - excess.jobs
+    FROM excess
+    WHERE excess.jobs > 0 AND kept.queue = %(queue)s AND kept.cap = 'succeeded'
 ), forgotten AS (
     -- As in settle.
     DELETE FROM {schema}.jobs AS job USING (
