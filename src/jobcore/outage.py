@@ -38,10 +38,10 @@ class Outage:
     def failed(self, error: Exception) -> None:
         """A call failed."""
         wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self._failures, 10))
+        if self._failures == 0 and not isinstance(error, BackendError):
+            _log.error("an unforeseen error of the backend, which is tried again", exc_info=error)
         self._failures += 1
         self.retry_at = clocks.steady() + wait * random.uniform(0.5, 1)  # noqa: S311 -- spreads retries, hides nothing
-        if not isinstance(error, BackendError):
-            _log.error("an unforeseen error of the backend", exc_info=error)
         self._tell(Kind.AWAY, f"{type(error).__name__}: {error}")
 
     def worked(self) -> None:

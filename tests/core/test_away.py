@@ -96,6 +96,17 @@ def test_a_store_that_is_away_is_asked_less_and_less(monkeypatch: pytest.MonkeyP
     assert backend.calls["claim"] < 20
 
 
+def test_where_an_unforeseen_error_came_from_is_logged_once_an_outage(caplog: pytest.LogCaptureFixture):
+    backend, told = Faulty(), Told()
+    queue, ran = counting(backend)
+    backend.fail("claim", RuntimeError("surprise"), times=4)
+    with running(Worker(queue, monitor=False, on_event=told)):
+        eventually(lambda: len(ran) == 30)
+    assert [event.reason for event in told.of(Kind.AWAY)] == ["RuntimeError: surprise"] * 4
+    traced = [record for record in caplog.records if record.exc_info]
+    assert [record.exc_info and str(record.exc_info[1]) for record in traced] == ["surprise"]
+
+
 @pytest.mark.parametrize("now", [False, True])
 def test_a_worker_can_be_stopped_while_its_store_is_away(now: bool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("jobcore.shift.LAST_SECONDS", 0.1)
