@@ -202,6 +202,22 @@ class TestLocks:
             late.close()
 
 
+class ShortOfMemory:
+    """A connection that has no memory left for a statement, nor for undoing it."""
+
+    def __init__(self, real: sqlite3.Connection, statement: str) -> None:
+        self._real = real
+        self._fails = {statement, "ROLLBACK"}
+
+    def execute(self, statement: str, *given: Any) -> sqlite3.Cursor:
+        if statement in self._fails:
+            raise MemoryError
+        return self._real.execute(statement, *given)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
 class TestTrouble:
     def test_a_full_disk_refuses_pushes_and_nothing_else(self, backend: SqliteBackend) -> None:
         backend.push("q", [Push("a", b"")])
@@ -228,6 +244,17 @@ class TestTrouble:
         backend.push("q", [Push("c", bytes(500_000))])
         assert [job.id for job in claim(backend).claims] in (["a", "c"], ["a", "b", "c"])
         assert backend._file.read(lambda db: db.execute("PRAGMA integrity_check").fetchall()) == [("ok",)]
+
+    @pytest.mark.parametrize(("moment", "raised"), [("BEGIN IMMEDIATE", MemoryError), ("COMMIT", Uncertain)])
+    def test_memory_that_is_out_fails_a_call_and_not_the_thread_that_writes(
+        self, backend: SqliteBackend, moment: str, raised: type[Exception]
+    ) -> None:
+        """Python has an error of its own for it. What was begun is undone, and the next call goes through."""
+        backend.push("q", [Push("a", b"")])
+        backend._file._writer._db = ShortOfMemory(backend._file._writer._db, moment)
+        with pytest.raises(raised):
+            backend.push("q", [Push("b", b"")])
+        assert [pushed.created for pushed in backend.push("q", [Push("a", b""), Push("b", b"")])] == [False, True]
 
     def test_a_file_that_may_only_be_read_is_refused_and_can_be_looked_at(self) -> None:
         folder = Path(tempfile.mkdtemp())

@@ -47,8 +47,10 @@ def translated(error: sqlite3.Error, path: Path) -> BackendError:
     return kind(f"{path}: {error}" + (f"; {advice}" if advice else ""))
 
 
-def of_commit(error: sqlite3.Error, path: Path) -> BackendError:
-    """The error to raise for one of COMMIT: where the disk failed, it may or may not have taken it."""
+def of_commit(error: Exception, path: Path) -> BackendError:
+    """The error to raise for one of COMMIT: where disk or memory failed, it may have been done."""
+    if not isinstance(error, sqlite3.Error):
+        return Uncertain(f"{path}: {type(error).__name__} during a commit")
     if primary_code(error) == sqlite3.SQLITE_IOERR:
         return Uncertain(f"{path}: {error}; {_ADVICE[sqlite3.SQLITE_IOERR]}")
     return translated(error, path)

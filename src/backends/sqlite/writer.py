@@ -128,6 +128,7 @@ class Writer:
                 self._drop_cancelled()
                 return False
             self._fail(self._take(), error)
+            self.disconnect()  # it may be left in a transaction that could not be undone
             return True
         self._carry_out(db, self._take())
         return True
@@ -145,7 +146,7 @@ class Writer:
             return
         try:
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 -- Python has a MemoryError for SQLite's
             _roll_back(db)
             self.disconnect()
             for call in calls:
@@ -159,7 +160,7 @@ class Writer:
         for call in calls:
             try:
                 patiently(lambda: db.execute("BEGIN IMMEDIATE"), deadline - time.monotonic())
-            except sqlite3.Error as error:
+            except Exception as error:  # noqa: BLE001 -- see above
                 self._fail([call], error)
             else:
                 self._carry_out(db, [call])
@@ -180,5 +181,5 @@ class Writer:
 
 
 def _roll_back(db: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error):  # where SQLite has done so itself, there is nothing to undo
+    with suppress(sqlite3.Error, MemoryError):  # where SQLite has done so itself, there is nothing to undo
         db.execute("ROLLBACK")
