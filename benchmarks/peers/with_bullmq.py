@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["bullmq==3.4.4"]
+# dependencies = ["bullmq==3.4.4", "redis==8.1.0"]
 # [tool.peer]
 # store = "redis"
 # jobs = 1000

@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["celery[redis]==5.7.0"]
+# dependencies = ["celery[redis]==5.7.0", "redis==8.1.0"]
 # [tool.peer]
 # store = "redis"
 # jobs = 1000

@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["dramatiq[redis]==2.2.1"]
+# dependencies = ["dramatiq[redis]==2.2.1", "redis==8.1.0"]
 # [tool.peer]
 # store = "redis"
 # jobs = 2000

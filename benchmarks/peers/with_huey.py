@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["huey[redis]==3.5.4"]
+# dependencies = ["huey[redis]==3.5.4", "redis==8.1.0"]
 # [tool.peer]
 # store = "redis"
 # jobs = 2000

@@ -1,8 +1,8 @@
 # /// script
-# dependencies = ["rq==3.0.0"]
+# dependencies = ["rq==3.0.0", "redis==8.1.0"]
 # [tool.peer]
 # store = "redis"
-# jobs = 300
+# jobs = 200
 # again = true
 # settings = "SimpleWorker (no fork a job), 3 attempts, results not kept"
 # ///

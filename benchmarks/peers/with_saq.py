@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["saq[redis]==0.26.4", "typing-extensions==4.16.0"]
+# dependencies = ["saq[redis]==0.26.4", "typing-extensions==4.16.0", "redis==7.4.1"]
 # [tool.peer]
 # store = "redis"
 # jobs = 1000

@@ -2,7 +2,7 @@
 # dependencies = ["streaq==7.2.0"]
 # [tool.peer]
 # store = "redis"
-# jobs = 1000
+# jobs = 500
 # again = true
 # settings = "16 coroutines, results not kept"
 # ///

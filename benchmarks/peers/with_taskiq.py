@@ -1,10 +1,10 @@
 # /// script
-# dependencies = ["taskiq==0.13.0", "taskiq-redis==1.2.4"]
+# dependencies = ["taskiq==0.13.0", "taskiq-redis==1.2.4", "redis==8.1.0"]
 # [tool.peer]
 # store = "redis"
-# jobs = 4000
+# jobs = 2000
 # again = true
-# settings = "stream broker, reads 100 at a time, 16 coroutines, acknowledged when run"
+# settings = "stream, 100 at a time, 16 coroutines, acknowledged when run"
 # ///
 """taskiq on a Redis stream."""
 
@@ -20,8 +20,9 @@ task = broker.task(astamp)
 
 async def main() -> None:
     await broker.startup()
-    await asyncio.gather(*[task.kiq(number) for number in range(JOBS)])
-    await run_receiver_task(broker, max_async_tasks=HANDS, max_prefetch=100)
+    for number in range(JOBS):
+        await task.kiq(number)
+    await run_receiver_task(broker, max_async_tasks=HANDS)
 
 
 asyncio.run(main())
