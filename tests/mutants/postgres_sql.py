@@ -81,6 +81,14 @@ MUTANTS: Final = [
         slow=True,
     ),
     Mutant(
+        "batch-without-order",
+        "All jobs of a batch have one number.",
+        Law6Ordered,
+        "postgres/sql/push_new.sql",
+        "batch.seq + new.position",
+        "batch.seq",
+    ),
+    Mutant(
         "claim-early",
         "A scheduled job is let out one tick early.",
         Law6Ordered,

@@ -40,7 +40,7 @@ from jobcore.backends.postgres.database import Database
 from jobcore.backends.postgres.diagnosis import findings, queues, read_facts
 from jobcore.backends.postgres.listing import peek
 from jobcore.backends.postgres.operating import operate
-from jobcore.backends.postgres.pushing import pushing
+from jobcore.backends.postgres.pushing import push, pushing
 from jobcore.backends.postgres.schema import script
 from jobcore.backends.postgres.settling import Settling
 from jobcore.backends.postgres.statements import Statements
@@ -98,7 +98,7 @@ class PostgresBackend:
         """See `Backend.push`."""
         check_push(queue, pushes)
         self._database.make()
-        return joining.through(self._database.run, pushing(queue, pushes, "wake"), self._database.run_further)
+        return push(self._database, queue, pushes)
 
     def claim(self, queue: str, limit: int, lease: int, holder: str, call: bytes, max_bytes: int) -> Claimed:
         """See `Backend.claim`."""

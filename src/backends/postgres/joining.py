@@ -14,19 +14,8 @@ from sqlalchemy.orm import Session, scoped_session
 from jobcore.backend import InvalidArgument, Pushed
 from jobcore.backends.postgres.connections import failure
 from jobcore.backends.postgres.database import Database, Run, fetched
-from jobcore.backends.postgres.pushing import Steps
+from jobcore.backends.postgres.pushing import Steps, through
 from jobcore.backends.postgres.rows import Parameters, Row
-
-
-def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
-    """Take the steps of a push, each by `run`, or those after the first by `further`."""
-    try:
-        asked = steps.send(run(*next(steps)))
-        while True:
-            asked = steps.send((further or run)(*asked))
-    except StopIteration as end:
-        answer: list[Pushed] = end.value
-        return answer
 
 
 def join(database: Database, connection: Any, steps: Steps) -> list[Pushed]:

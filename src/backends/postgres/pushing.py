@@ -5,11 +5,36 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from typing import TypeAlias
 
-from jobcore.backend import Push, Pushed, State
+from psycopg.errors import UniqueViolation
+
+from jobcore.backend import Push, Pushed, Refused, State
+from jobcore.backends.postgres.database import Database, Run
 from jobcore.backends.postgres.rows import Parameters, Row, push_arrays, push_row
 
 Steps: TypeAlias = Generator[tuple[str, Parameters], list[Row], list[Pushed]]
 """Yields a statement's stem and its parameters, is sent its rows, and returns the answer."""
+
+
+def push(database: Database, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+    """Push in transactions of the driver's own; raises as `Database.run`."""
+    if _are_new(pushes):
+        try:
+            return through(database.run, _pushing_new(queue, pushes), database.run_further)
+        except Refused as error:  # nothing was stored: somebody has one of the ids after all
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
+    return through(database.run, pushing(queue, pushes, "wake"), database.run_further)
+
+
+def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
+    """Take the steps of a push, each by `run`, or those after the first by `further`."""
+    try:
+        asked = steps.send(run(*next(steps)))
+        while True:
+            asked = steps.send((further or run)(*asked))
+    except StopIteration as end:
+        answer: list[Pushed] = end.value
+        return answer
 
 
 def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
@@ -25,6 +50,23 @@ def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
             known = yield "known", {"queue": queue, "ids": others}
             told |= {id: Pushed(id, created=False, state=_state(state)) for id, state in known}
     return list(_in_turn(pushes, told))
+
+
+def _pushing_new(queue: str, pushes: Sequence[Push]) -> Steps:
+    """`pushing` for what is expected to be new. In a caller's transaction it would leave nothing to go on with."""
+    ((now, waits),) = yield "push_new", {"queue": queue, **push_arrays(pushes)}
+    if waits:
+        yield "wake", {"queue": queue}
+    return [Pushed(push.id, created=True, state=_waiting(_place(push, now) > now)) for push in pushes]
+
+
+def _are_new(pushes: Sequence[Push]) -> bool:
+    """Whether to expect all of several to be new: an id that nobody wants remembered is most likely made up."""
+    return 1 < len({push.id for push in pushes}) == len(pushes) and not any(push.remember for push in pushes)
+
+
+def _place(push: Push, now: int) -> int:
+    return max(now + push.delay, push.run_at or 0)
 
 
 def _statement(queue: str, pushes: Sequence[Push]) -> tuple[str, Parameters]:

@@ -34,18 +34,24 @@ def push_row(push: Push) -> Parameters:
 
 
 def push_arrays(pushes: Sequence[Push]) -> Parameters:
-    """The arrays of push.sql: the first push of each id, by id."""
+    """The arrays of push.sql: the first push of each id, by id; empty where there is nothing to say."""
     first = first_positions([push.id for push in pushes])
     batch = [(first[id], pushes[first[id]]) for id in sorted(first)]
     return {
         "ids": [push.id for _, push in batch],
         "positions": [at for at, _ in batch],
-        "priorities": [push.priority for _, push in batch],
-        "delays": [push.delay for _, push in batch],
-        "run_ats": [push.run_at for _, push in batch],
-        "remembers": [min(push.remember, _LONGEST) for _, push in batch],
+        "priorities": _said(push.priority for _, push in batch),
+        "delays": _said(push.delay for _, push in batch),
+        "run_ats": _said(push.run_at for _, push in batch),
+        "remembers": _said(min(push.remember, _LONGEST) for _, push in batch),
         "payloads": [push.payload for _, push in batch],
     }
+
+
+def _said(values: Iterable[int | None]) -> list[int | None]:
+    """These, or none of them if none says anything: to send a thousand zeros costs as much as to send the ids."""
+    listed = [*values]
+    return listed if any(listed) else []
 
 
 def first_positions(items: Sequence[T]) -> dict[T, int]:

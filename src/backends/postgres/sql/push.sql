@@ -2,7 +2,7 @@
 --
 -- Parameters: queue; now (µs, or null: the server's clock); and arrays, sorted by id so that concurrent
 --   batches wait for each other in one order: ids, positions (in the caller's batch), priorities,
---   delays (µs), run_ats (µs or null), remembers (s), payloads.
+--   delays (µs), run_ats (µs or null), remembers (s), payloads. Where all would be zero, or null, an array may be empty.
 -- Gives a row for each job stored: id, whether it lies ahead, whether someone waits for the queue.
 -- Locks: the new rows; waits for another transaction that is storing or removing one of these ids.
 WITH clock AS MATERIALIZED (
@@ -12,9 +12,9 @@ WITH clock AS MATERIALIZED (
 )
 INSERT INTO {schema}.jobs AS known (queue, id, state, rank, place, seq, remember, pushed_at, payload)
 SELECT
-    %(queue)s, new.id, 'ready', -new.priority,
-    greatest(clock.now + new.delay, new.run_at), batch.seq + new.position,
-    new.remember, clock.now, new.payload
+    %(queue)s, new.id, 'ready', -coalesce(new.priority, 0),
+    greatest(clock.now + coalesce(new.delay, 0), new.run_at), batch.seq + new.position,
+    coalesce(new.remember, 0), clock.now, new.payload
 FROM clock, batch, unnest(
     %(ids)b::text[], %(positions)b::bigint[], %(priorities)b::bigint[], %(delays)b::bigint[],
     %(run_ats)b::bigint[], %(remembers)b::bigint[], %(payloads)b::bytea[]
