@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
 
-.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-snapshot bench-enqueue bench-parts prove clean
+.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts prove clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: $(VENV)/.test  ## Measure what has a goal (half an hour; less of it: ARGS
 
 bench-parts: $(VENV)/.test  ## Measure single steps: the codec, a decision, each verb of each driver
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
+
+bench-peers: $(VENV)/.test  ## Measure other job queues beside ours, each in an environment of its own (some of them: ARGS='taskiq pgqueuer')
+	$(BIN)/python benchmarks/peers/compare.py $(ARGS)
 
 prove: $(VENV)/.test  ## Kill workers, servers and connections for half an hour, on servers of its own; reports in build/prove
 	$(BIN)/python benchmarks/prove.py $(ARGS)
