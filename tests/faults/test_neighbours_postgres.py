@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from core.loops import eventually, threads
 from faults.neighbours import NAME, WITHIN, Names, served, unknown
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from jobcore import EnqueueUncertain
 from jobcore.backend import Push, Refused, Unavailable
@@ -46,7 +46,11 @@ def store(server: servers.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 
 
 def end_sessions(store: Store) -> None:
-    store.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'jobs'")
+    """Those that there are, to their end."""
+    pids = [pid for (pid,) in store.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'jobs'")]
+    store.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [pids])
+    left = "SELECT FROM pg_stat_activity WHERE pid = ANY(%s)"
+    eventually(lambda: store.execute(left, [pids]).rowcount == 0, within=WITHIN)
 
 
 # -- troubles
@@ -123,6 +127,18 @@ def test_sessions_that_may_only_read_are_left_for_others(url: str, store: Store)
         with read_only(store), pytest.raises(Refused, match="read-only"):
             backend.push("q", [Push("a", b"x")])
         assert backend.push("q", [Push("a", b"x")])[0].created
+
+
+def test_no_job_writes_in_a_session_that_may_only_read(url: str, store: Store) -> None:
+    with closing(connect(url)) as backend:
+        backend.destroy("q")
+        with read_only(store):
+            backend.transact("q").rollback()  # its session idles from here on
+            with pytest.raises(Refused, match="read-only"):
+                backend.push("q", [Push("a", b"x")])
+        transaction = backend.transact("q")
+        assert transaction.connection.scalar(text("SHOW transaction_read_only")) == "off"
+        transaction.rollback()
 
 
 def test_a_server_that_crashes_and_comes_back(url: str, server: servers.Server, store: Store) -> None:

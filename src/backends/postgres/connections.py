@@ -52,12 +52,14 @@ class Connections:
     Attributes:
         timeout: seconds that a call may take.
         prepare: whether sessions are the driver's own, to prepare statements in and to set up.
+        renewals: how often all connections were given up, as they led to where nothing can be written.
     """
 
     def __init__(self, engine: Engine, *, timeout: float, prepare: bool) -> None:
         self._engine = engine
         self.timeout = timeout
         self.prepare = prepare
+        self.renewals = 0
         self._closed = False
         self._left_to_parent: list[object] = []
         self._begin()
@@ -111,6 +113,7 @@ class Connections:
             except Refused as error:
                 if isinstance(error.__cause__, errors.ReadOnlySqlTransaction):
                     self._pool.dispose()  # another server may be the one to write to by now, or new sessions may write
+                    self.renewals += 1
                 raise
         return self._attempt(work, last=True)
 

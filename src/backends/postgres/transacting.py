@@ -35,6 +35,7 @@ class Transacting:
         opens = cast("Callable[[], DBAPIConnection]", partial(self._database.connections.open, own=False))
         pool = QueuePool(opens, pool_size=_IDLE, max_overflow=-1, use_lifo=True, dialect=theirs.dialect)
         self._engine = Engine(pool, theirs.dialect, theirs.url, hide_parameters=theirs.hide_parameters)
+        self._renewals = self._database.connections.renewals
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, and neither use nor close what is the parent's."""
@@ -57,7 +58,10 @@ class Transacting:
         self._engine.dispose()
 
     def _connect(self) -> Connection:
-        """A connection that was not cut off while it idled."""
+        """A connection that was not cut off while it idled, and leads to where others of the driver's do."""
+        if self._renewals != self._database.connections.renewals:
+            self._renewals = self._database.connections.renewals
+            self._engine.dispose()
         while True:
             connection = self._engine.connect()
             if not has_input(cast("RawConnection", connection.connection.driver_connection)):
