@@ -82,7 +82,7 @@ OVER_THE_WIRE: Final = {
         "push 1": Traffic(1, 330, 140),
         "claim 1": Traffic(1, 380, 850),
         "settle 1": Traffic(1, 360, 120),
-        "push 100": Traffic(1, 6_700, 110),
+        "push 100": Traffic(1, 5_450, 110),
         "claim 100": Traffic(1, 380, 25_000),
         "extend 100": Traffic(1, 5_850, 2_500),
         "settle 100": Traffic(1, 9_950, 2_500),

@@ -85,7 +85,7 @@ MUTANTS: Final = [
         "All jobs of a batch have one number.",
         Law6Ordered,
         "postgres/sql/push_new.sql",
-        "batch.seq + new.position",
+        "batch.seq + new.number - 1",
         "batch.seq",
     ),
     Mutant(

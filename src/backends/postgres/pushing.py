@@ -9,7 +9,7 @@ from psycopg.errors import UniqueViolation
 
 from jobcore.backend import Push, Pushed, Refused, State
 from jobcore.backends.postgres.database import Database, Run
-from jobcore.backends.postgres.rows import Parameters, Row, push_arrays, push_row
+from jobcore.backends.postgres.rows import Parameters, Row, new_arrays, push_arrays, push_row
 
 Steps: TypeAlias = Generator[tuple[str, Parameters], list[Row], list[Pushed]]
 """Yields a statement's stem and its parameters, is sent its rows, and returns the answer."""
@@ -54,7 +54,7 @@ def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
 
 def _pushing_new(queue: str, pushes: Sequence[Push]) -> Steps:
     """`pushing` for what is expected to be new. In a caller's transaction it would leave nothing to go on with."""
-    ((now, waits),) = yield "push_new", {"queue": queue, **push_arrays(pushes)}
+    ((now, waits),) = yield "push_new", {"queue": queue, **new_arrays(pushes)}
     if waits:
         yield "wake", {"queue": queue}
     return [Pushed(push.id, created=True, state=_waiting(_place(push, now) > now)) for push in pushes]

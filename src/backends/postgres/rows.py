@@ -34,17 +34,22 @@ def push_row(push: Push) -> Parameters:
 
 
 def push_arrays(pushes: Sequence[Push]) -> Parameters:
-    """The arrays of push.sql: the first push of each id, by id; empty where there is nothing to say."""
+    """The arrays of push.sql: the first push of each id, by id."""
     first = first_positions([push.id for push in pushes])
-    batch = [(first[id], pushes[first[id]]) for id in sorted(first)]
+    positions = [first[id] for id in sorted(first)]
+    batch = [pushes[at] for at in positions]
+    remembers = _said(min(push.remember, _LONGEST) for push in batch)
+    return {**new_arrays(batch), "positions": positions, "remembers": remembers}
+
+
+def new_arrays(pushes: Sequence[Push]) -> Parameters:
+    """The arrays of push_new.sql."""
     return {
-        "ids": [push.id for _, push in batch],
-        "positions": [at for at, _ in batch],
-        "priorities": _said(push.priority for _, push in batch),
-        "delays": _said(push.delay for _, push in batch),
-        "run_ats": _said(push.run_at for _, push in batch),
-        "remembers": _said(min(push.remember, _LONGEST) for _, push in batch),
-        "payloads": [push.payload for _, push in batch],
+        "ids": [push.id for push in pushes],
+        "priorities": _said(push.priority for push in pushes),
+        "delays": _said(push.delay for push in pushes),
+        "run_ats": _said(push.run_at for push in pushes),
+        "payloads": [push.payload for push in pushes],
     }
 
 
