@@ -213,7 +213,9 @@ def test_children_work_as_their_parent_was_told_to(program: Program, url: str, m
     with program.running("worker", "app:queue", "--processes=1", "--url", url, *options) as parent:
         ((pid, _, _),) = program.until("begun")
         command = arguments_of(pid)
-        assert {"--until-empty", "--lease=90.000000s", "--concurrency=3", f"--limit={program.queue.name}=2"} <= set(command)
+        assert {"--until-empty", "--lease=90.000000s", "--concurrency=3", f"--limit={program.queue.name}=2"} <= set(
+            command
+        )
         assert not any(url in argument for argument in command)
         program.open_gate()
         parent.until("succeeded hold")
