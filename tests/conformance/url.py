@@ -99,9 +99,10 @@ class _Guard:
         return verb if name == "close" else self._guarded(verb)
 
     def _guarded(self, verb: Callable[..., Any]) -> Callable[..., Any]:
-        def call(queue: str, *arguments: Any, **options: Any) -> Any:
-            self._used.enter(queue, self._backend)
-            return verb(queue, *arguments, **options)
+        def call(*arguments: Any, **options: Any) -> Any:
+            place = 1 if verb.__name__ in {"join", "ajoin"} else 0  # behind the connection, where one is joined
+            self._used.enter(arguments[place], self._backend)
+            return verb(*arguments, **options)
 
         return call
 

@@ -11,7 +11,8 @@
 -- Locks: the jobs it takes, skipping those that others hold. Writes nothing when nothing is due.
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now,
-        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS fence  -- real, so that a reused id's fence rises too
+        -- Never behind real time, so that a reused id's fence rises too where a test's clock stands still.
+        greatest(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS fence
 ), held AS MATERIALIZED (
     SELECT * FROM (SELECT * FROM {schema}.jobs WHERE call = %(call)s OFFSET 0) AS running WHERE queue = %(queue)s
 ), returned AS MATERIALIZED (
