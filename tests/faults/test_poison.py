@@ -14,6 +14,7 @@ from faults.command import BOUND, Command
 
 from jobcore import Queue
 from jobcore.backend import Entry, Push
+from jobcore.mover import ALONE_AFTER
 
 APP = '''
 import ctypes, os, signal, threading
@@ -57,7 +58,7 @@ MANY = 150
 """Enough for workers to claim ahead of their hands."""
 
 
-@pytest.fixture(params=["sqlite", "redis", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.slow), "postgres"])
 def queue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue[None]]:
     """A queue whose program is in `tmp_path`."""
     is_file = request.param == "sqlite"
@@ -110,3 +111,18 @@ def test_poison_ends_as_lost_and_its_neighbours_end_well(queue: Queue[None], tmp
     lost = [entry.id for entry in neighbours if entry.lost]
     assert any(begun[id] > 1 for id in staying if id in lost)  # as it ran
     assert any(begun[id] == 1 for id in lost)  # as it waited for a hand
+
+
+@pytest.mark.slow
+def test_many_poisons_end_too(queue: Queue[None], tmp_path: Path) -> None:
+    """One after another, each alone: nobody is lost with another one more often than it takes to be run alone."""
+    poisons = [f"die-{number}" for number in range(2 * HANDS)]
+    for poison in poisons:
+        push(queue, "pass_by", *[f"{poison}-{number}" for number in range(MANY)])
+        push(queue, "die", poison)
+    drain(queue, tmp_path)
+    assert {entry.id: entry.reason for entry in entries(queue, "failed")} == dict.fromkeys(poisons, "lost 3 times")
+    neighbours = entries(queue, "succeeded")
+    assert len(neighbours) == len(poisons) * MANY
+    assert {entry.attempt for entry in neighbours} == {1}
+    assert max(entry.lost for entry in neighbours) <= ALONE_AFTER
