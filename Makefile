@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
 
-.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts prove clean
+.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts prove fuzz clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-snapshot: $(VENV)/.test  ## Measure what an old snapshot costs a PostgreSQ
 
 bench-enqueue: $(VENV)/.test  ## Measure what it costs to enqueue jobs one at a time
 	$(BIN)/python benchmarks/enqueue.py $(ARGS)
+
+fuzz: $(VENV)/.test  ## Give ten million made-up inputs to all that reads bytes (fewer: ARGS='--inputs 100000')
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 clean:  ## Remove what these targets made
 	rm -rf $(VENV) build dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +20,8 @@ GROUP: Final = "jobcore.backends"
 
 If it takes `clock=` as well, the conformance suite need not let real time pass.
 """
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def open_backend(url: str, *, clock: Clock | None = None) -> Backend:
@@ -50,10 +53,10 @@ def takes_clock(url: str) -> bool:
 
 
 def _scheme(url: str) -> str:
-    scheme, colon, _ = url.partition("://")
-    if not colon:
+    found = _SCHEME.match(url)
+    if found is None:
         raise ConfigurationError(f"a backend's URL begins with a scheme and ://, one of: {_installed()}")
-    return scheme.lower()
+    return found[1].lower()
 
 
 def _driver(scheme: str) -> Callable[..., Backend]:

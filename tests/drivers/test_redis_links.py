@@ -73,7 +73,7 @@ def connections(store: redis.Redis) -> set[str]:
         ("unix://", "path"),
         ("redis+cluster://h/1", "no numbered databases"),
         ("redis+cluster://h?db=1", "no option 'db'"),
-        ("http://h", "http"),
+        ("http://h", "opens redis, rediss"),
     ],
 )
 def test_a_wrong_url_says_what_is_wrong(url: str, says: str) -> None:

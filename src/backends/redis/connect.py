@@ -74,8 +74,9 @@ def connect(url: str, *, clock: Clock | None = None) -> RedisBackend:
     Raises:
         ConfigurationError: the URL can't be read, or an option is unknown.
     """
-    scheme = url.partition("://")[0].lower()
-    base, options = url_options(url, _OPTIONS.get(scheme, {}))
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    base, options = url_options(f"{scheme}{separator}{rest}", _OPTIONS.get(scheme, {}))
     _check_base(scheme, base)
     prefix, timeout = options.pop("prefix", PREFIX), options.pop("timeout", TIMEOUT)
     open_backend = partial(RedisBackend, prefix=prefix, clock=clock, timeout=timeout)
@@ -96,12 +97,12 @@ def _check_base(scheme: str, base: str) -> None:
         raise ConfigurationError("the URL's host or port can't be read: a port is a number up to 65535") from None
     path = parts.path.strip("/")
     if scheme not in _OPTIONS:
-        raise ConfigurationError(f"the Redis driver opens {', '.join(_OPTIONS)} URLs, not {scheme!r}")
+        raise ConfigurationError(f"the Redis driver opens {', '.join(_OPTIONS)} URLs")
     if scheme == "unix" and not path:
         raise ConfigurationError("a unix:// URL names the path of the server's socket")
     if scheme != "unix" and not parts.hostname:
         raise ConfigurationError(f"a {scheme}:// URL names a host")
     if scheme in {"redis", "rediss"} and path and not path.isdecimal():
-        raise ConfigurationError(f"a {scheme}:// URL ends in the number of a database, not {path!r}")
+        raise ConfigurationError(f"a {scheme}:// URL ends in the number of a database")
     if scheme == "redis+cluster" and path:
         raise ConfigurationError("a cluster has no numbered databases")

@@ -38,7 +38,8 @@ def url_options(url: str, known: Mapping[str, Callable[[str], Any]]) -> tuple[st
     values: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            raise ConfigurationError(f"{scheme}:// has no option {name!r}: {hint(name, known)}")
+            meant = repr(name) if name.isidentifier() else "of such a form"
+            raise ConfigurationError(f"{scheme}:// has no option {meant}: {hint(name, known)}")
         if name in values:
             raise ConfigurationError(f"the option {name!r} is given twice")
         try:

@@ -1,0 +1,1 @@
+"""Bytes that nobody meant, in great number, for whatever reads bytes: `make fuzz`."""
