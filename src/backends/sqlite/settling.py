@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from jobcore.backend import Answer, Fail, Hold, Keep, Outcome, Retry, Return, State, Succeed
@@ -38,15 +38,23 @@ def _answer(done: set[Hold], hold: Hold) -> Answer:
     return Answer.DONE
 
 
-def _drop(tx: Transaction, holds: Collection[Hold]) -> set[Hold]:
-    """Let jobs that succeeded leave the store, all in one statement: this is what most jobs come to."""
-    if not holds:
-        return set()
-    tokens = json.dumps([(hold.id, hold.call.hex().upper(), hold.fence) for hold in holds])
-    dropped = tx.run(_DROP, holds=tokens).fetchall()
-    for id, _, _, seconds in dropped:
+def _drop(tx: Transaction, holds: Iterable[Hold]) -> set[Hold]:
+    """Let jobs that succeeded leave the store, those of a call in one statement: this is what most jobs come to."""
+    by_call: dict[bytes, list[Hold]] = {}
+    for hold in holds:
+        by_call.setdefault(hold.call, []).append(hold)
+    return {hold for call, held in by_call.items() for hold in _drop_of(tx, call, held)}
+
+
+def _drop_of(tx: Transaction, call: bytes, holds: Sequence[Hold]) -> Iterator[Hold]:
+    """Let jobs of one call leave; gives the tokens that were current."""
+    by_id = {hold.id: hold for hold in holds}
+    fences = json.dumps({id: hold.fence for id, hold in by_id.items()})
+    for id, seconds in tx.run(_DROP, call=call, fences=fences).fetchall():
         remember(tx, id, seconds)
-    return {Hold(id, call, fence) for id, call, fence, _ in dropped}
+        yield by_id[id]
+    if len(by_id) < len(holds):  # of the fences of one id only one can be current
+        yield from _drop_of(tx, call, [hold for hold in holds if by_id[hold.id] is not hold])
 
 
 def _settle(tx: Transaction, hold: Hold, outcome: Outcome) -> bool:
