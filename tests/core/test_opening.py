@@ -52,5 +52,5 @@ def test_attempts_that_hang_are_bounded_until_they_end() -> None:
         opener(lambda: pytest.fail("this is one too many"), bool)
     go.set()
     eventually(lambda: "jobcore-open" not in threads())
-    with pytest.raises((ZeroDivisionError, TimeoutError), match="division|within"):
+    with pytest.raises((ZeroDivisionError, TimeoutError), match=r"division|within"):
         opener(lambda: 1 / 0, bool)  # others are tried again
