@@ -11,21 +11,18 @@ counts is the ratio of medians.
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import psycopg
 import redis as redis_library
+from measure import SERVERS, Bench, Row, at_least
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from jobcore import Queue
 from jobcore.backend import Push
@@ -40,11 +37,22 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('ZADD', KEYS[2], 0, now[1] .. now[2] .. ARGV[1])
 """
 INSERT = """
-INSERT INTO bare (queue, id, state, rank, place, seq, pushed_at, payload)
+INSERT INTO bare_one (queue, id, state, rank, place, seq, pushed_at, payload)
 VALUES ('q', %s, 'ready', 0, extract(epoch FROM clock_timestamp()) * 1000000, nextval('bare_seq'), 0, %s)
 """
 
 Enqueue = Callable[[], object]
+
+
+def rows(bench: Bench) -> Iterator[Row]:
+    """Enqueuing, and the driver's push alone, against the bare loop."""
+    jobs = bench.jobs(1000)
+    for store in bench.chosen(*SERVERS):
+        url = bench.url(store)
+        with made(url) as queue, BARE[store](url) as loop:
+            found = measure(queue, loop, jobs, range(bench.rounds))
+        yield Row("enqueue, one at a time", found["enqueue"], found["bare"], at_least(0.85), store=store)
+        yield Row("push of one, by the driver", found["push"], found["bare"], at_least(0.85), store=store)
 
 
 @contextmanager
@@ -60,20 +68,33 @@ def bare_redis(url: str) -> Iterator[Enqueue]:
 def bare_postgres(url: str) -> Iterator[Enqueue]:
     with psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection:
         connection.execute(
-            "CREATE SEQUENCE bare_seq; CREATE TABLE bare (LIKE jobcore.jobs INCLUDING ALL)", prepare=False
+            "CREATE SEQUENCE bare_seq; CREATE TABLE bare_one (LIKE jobcore.jobs INCLUDING ALL)", prepare=False
         )
         yield lambda: connection.execute(INSERT, [new_id(), PAYLOAD])
 
 
-def measure(queue: Queue[None], bare: Enqueue, jobs: int, rounds: Iterator[int]) -> dict[str, float]:
-    """Jobs a second, medians over the rounds."""
+BARE = {"redis": bare_redis, "postgres": bare_postgres}
+
+
+@contextmanager
+def made(url: str) -> Iterator[Queue[None]]:
+    """A queue whose tables, if it needs any, are there."""
+    queue: Queue[None] = Queue("one", url)
+    queue.backend.push(queue.name, [Push(new_id(), PAYLOAD)])
+    yield queue
+    queue.backend.destroy(queue.name)
+    queue.close()
+
+
+def measure(queue: Queue[None], bare: Enqueue, jobs: int, rounds: Iterable[int]) -> dict[str, list[float]]:
+    """Jobs a second in each way, one figure a round."""
 
     @queue.job
     def mail(to: str, number: int) -> None: ...
 
     ways: dict[str, Enqueue] = {
         "bare": bare,
-        "push": lambda: queue.backend.push("q", [Push(new_id(), PAYLOAD)]),
+        "push": lambda: queue.backend.push(queue.name, [Push(new_id(), PAYLOAD)]),
         "enqueue": lambda: mail.enqueue("a@b.c", 7),
     }
     speeds: dict[str, list[float]] = {name: [] for name in ways}
@@ -83,7 +104,7 @@ def measure(queue: Queue[None], bare: Enqueue, jobs: int, rounds: Iterator[int])
             for _ in range(jobs):
                 enqueue()
             speeds[name].append(jobs / (perf_counter() - begun))
-    return {name: median(each) for name, each in speeds.items()}
+    return speeds
 
 
 def main() -> None:
@@ -93,18 +114,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    starts: dict[str, tuple[Any, Any]] = {"redis": (redis, bare_redis), "postgres": (postgres, bare_postgres)}
+    starts: dict[str, Any] = {"redis": redis, "postgres": postgres}
     table = Table("store", "bare loop, jobs/s", "push of one", "ratio", "enqueue", "ratio")
     with ExitStack() as stack:
         bar = stack.enter_context(Progress(console=Console(stderr=True)))
         for store in options.stores or starts:
-            servers, bare = starts[store]
-            url = stack.enter_context(servers.server()).url
-            queue: Queue[None] = Queue("q", url)
-            queue.backend.push("q", [Push(new_id(), PAYLOAD)])  # makes what is to be made
-            with bare(url) as loop:
-                found = measure(queue, loop, options.jobs, iter(bar.track(range(options.rounds), description=store)))
-            queue.close()
+            url = stack.enter_context(starts[store].server()).url
+            rounds = bar.track(range(options.rounds), description=store)
+            with made(url) as queue, BARE[store](url) as loop:
+                speeds = measure(queue, loop, options.jobs, rounds)
+            found = {way: median(each) for way, each in speeds.items()}
             ratios = {name: f"{found[name] / found['bare']:.2f}" for name in found}
             table.add_row(
                 store,

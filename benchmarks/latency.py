@@ -13,6 +13,8 @@ from typing import Final
 
 from measure import SERVERS, Bench, Row, Stamps, at_most, percentile, workers
 
+from servers.wire import watched
+
 JOBS: Final = 100
 GOALS: Final = {"redis": (0.001, 0.003), "postgres": (0.003, 0.006)}
 DELAY: Final = 0.2
@@ -41,6 +43,8 @@ def rows(bench: Bench) -> Iterator[Row]:
             store,
         )
         yield Row("an idle worker's share of a core", [each * 100 for each in idle], (), at_most(0.5), "%", store)
+        calls = [asked(bench.url(store)) for _ in range(min(3, bench.rounds))]
+        yield Row("an idle worker's calls of the server", calls, (), at_most(2), "a second", store)
 
 
 def once(stamps: Stamps, numbers: range) -> list[float]:
@@ -79,3 +83,10 @@ def cpu_seconds(pid: int) -> float:
     """What a process has used of the processor."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def asked(url: str) -> float:
+    """How often a second an idle worker process asks the server something."""
+    with watched(url) as wire, workers(Stamps(wire.url, 0).queue):
+        traffic = wire.during(lambda: time.sleep(IDLE_SECONDS))
+    return traffic.exchanges / IDLE_SECONDS
