@@ -4,7 +4,7 @@
 # store = "sqlite"
 # jobs = 500
 # again = false
-# settings = "one thread, results off; a job is popped before it runs"
+# settings = "one thread, results off, fsync off (its default); a job is popped before it runs"
 # ///
 """huey on SQLite."""
 

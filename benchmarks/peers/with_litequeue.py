@@ -4,7 +4,7 @@
 # store = "sqlite"
 # jobs = 2000
 # again = false
-# settings = "a loop of pop and done; messages of a dead worker wait for the user"
+# settings = "a loop of pop and done, synchronous NORMAL (its default); messages of a dead worker wait for the user"
 # ///
 """litequeue, which has no worker: a bare loop."""
 

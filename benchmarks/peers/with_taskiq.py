@@ -4,7 +4,7 @@
 # store = "redis"
 # jobs = 2000
 # again = true
-# settings = "stream, 100 at a time, 16 coroutines, acknowledged when run"
+# settings = "stream broker, reads 100 at a time, 16 coroutines, acknowledged when run"
 # ///
 """taskiq on a Redis stream."""
 
