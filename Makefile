@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 URL ?=
+LOCK ?=
 
-.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts prove fuzz clean
+.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts prove fuzz lock audit clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,7 +13,7 @@ help:  ## Show these targets
 $(VENV)/.%: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) ($*) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(LOCK),--constraint $(LOCK)) --editable '.[$*]'
 	@touch $@
 
 demo: $(VENV)/.test  ## Do real work on SQLite, one worker killed half-way; URL=redis://… or postgresql://… does it there
@@ -83,6 +84,19 @@ bench-enqueue: $(VENV)/.test  ## Measure what it costs to enqueue jobs one at a 
 
 fuzz: $(VENV)/.test  ## Give ten million made-up inputs to all that reads bytes (fewer: ARGS='--inputs 100000')
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+build/tools:
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check 'pip-tools>=7.5' 'pip-audit>=2.10'
+
+lock: build/tools  ## Pin what CI installs anew, in .ci/lock.txt
+	@sed -n 1p .ci/lock.txt > build/lock.txt
+	build/tools/bin/pip-compile --quiet --upgrade --extra dev --strip-extras --no-header --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --output-file build/resolved.txt pyproject.toml
+	@cat build/resolved.txt >> build/lock.txt && mv build/lock.txt .ci/lock.txt
+
+audit: build/tools  ## Look what CI installs up among known vulnerabilities; fails too if that can't be told
+	build/tools/bin/pip-audit --strict --no-deps --disable-pip --requirement .ci/lock.txt
 
 clean:  ## Remove what these targets made
 	rm -rf $(VENV) build dist
