@@ -112,6 +112,18 @@ class Mover:
         """How many tasks are held here and have not ended."""
         return sum(len(lane.held) for lane in self.lanes) - len(self._settler)
 
+    @property
+    def away(self) -> bool:
+        """Whether the store does not answer just now."""
+        return self._outage.lasts
+
+    @property
+    def awaited(self) -> int:
+        """How many tasks are held that a job waits for which is to run alone, that one included."""
+        refused = set(self._settler.refused)
+        held = (task for lane in self.lanes for task in list(lane.held))
+        return sum(not (task.abandoned or task in refused) for task in held)
+
     # -- the loop
 
     def run(self) -> None:
@@ -188,6 +200,8 @@ class Mover:
             mark = len(self._settler.finished) + (1 if each else self.outstanding)
             self._sleep(NAP_SECONDS if hands.waiting else GLANCE_SECONDS, mark)
             self._run_lonely()
+            if self.lonely and self.awaited == 1:
+                give_back(self.lonely.popleft())  # what it waits for is in doubt, and not cleared up here
             if not self.outstanding or self._settling_is_due():
                 self.settle()
         self.tell()
@@ -295,7 +309,7 @@ class Mover:
 
     def _run_lonely(self) -> None:
         """Start a job that was lost before, once nothing else is held."""
-        if self.lonely and self.shift.isolate(self.lonely[0]):
+        if self.lonely and self.shift.isolate(self.lonely[0], self):
             self.shift.hands.give([self.lonely.popleft()])
 
     def _settled(self, batch: list[Task]) -> None:

@@ -35,6 +35,11 @@ class Outage:
         """One for other calls to the same store, counted apart."""
         return Outage(self._teller, self._queues)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the last call failed."""
+        return self._failures > 0
+
     def failed(self, error: Exception) -> None:
         """A call failed."""
         wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self._failures, 10))

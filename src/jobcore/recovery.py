@@ -14,6 +14,7 @@ from jobcore.codec import Undecodable
 from jobcore.events import Event, Kind, Teller
 
 if TYPE_CHECKING:
+    from jobcore.backend import Backend
     from jobcore.binding import Binding
     from jobcore.queue import Queue
 
@@ -57,6 +58,11 @@ class Recovery:
         self._heal_at = 0.0
         self._after: str | None = None
         self._tried: set[tuple[str, int]] = set()
+
+    @property
+    def backend(self) -> Backend:
+        """Where the jobs are."""
+        return self._binding.backend
 
     @property
     def holds(self) -> bool:

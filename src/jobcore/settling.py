@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import exp, inf
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +48,11 @@ class Settler:
     def __len__(self) -> int:
         """How many tasks have their outcome and are not settled."""
         return len(self.finished) + len(self._unsettled) + len(self._refused)
+
+    @property
+    def refused(self) -> Sequence[Task]:
+        """Those that the store has refused, and perhaps always will."""
+        return self._refused
 
     @property
     def retry_at(self) -> float:
@@ -95,6 +100,7 @@ class Settler:
                 refusal = error
                 self._forget(batch)
                 self._refused += batch
+                self._shift.release(batch)
                 self._few = max(1, len(batch) // 4)
                 self._refusals.failed(error)
         return refusal

@@ -190,30 +190,28 @@ class Shift:
             lonely.append(task)
         return True
 
-    def isolate(self, task: Task) -> bool:
-        """Whether `task`, which waits to run alone, may begin: all else that was held is settled.
+    def isolate(self, task: Task, by: Mover) -> bool:
+        """Whether a mover's task, which waits to run alone, may begin: all else that was held is settled.
 
+        What other stores hold that are away is not waited for, nor what is refused: that may be for ever.
         Who claims or takes over meanwhile says so first and looks at `alone` then, so that one of both sees the other.
         """
         with self._choosing:
             if self.alone:
                 return False
             self._alone = task
-        if self._held() > 1 or self._may_hold_more:
+        movers = [mover for mover in self.movers if mover is by or not mover.away]
+        if sum(mover.awaited for mover in movers) > 1 or self._may_hold_more(movers):
             self._alone = None
         return self._alone is task
 
-    def release(self, settled: Iterable[Task]) -> None:
-        """Go on, if the job that ran alone is among these."""
-        if self._alone is not None and self._alone in settled:
+    def release(self, ended: Iterable[Task]) -> None:
+        """Go on, if the job that ran alone is among these: settled, or refused, and at its end in any case."""
+        if self._alone is not None and self._alone in ended:
             self._alone = None
 
-    @property
-    def _may_hold_more(self) -> bool:
+    def _may_hold_more(self, movers: Sequence[Mover]) -> bool:
         """Whether calls are under way, or in doubt, that may have taken something, or a monitor holds what it took."""
-        claims = any(lane.call for mover in self.movers for lane in mover.lanes)
-        return claims or any(recovery.holds for recovery in self.recoveries)
-
-    def _held(self) -> int:
-        lanes = (lane for mover in self.movers for lane in mover.lanes)
-        return sum(not task.abandoned for lane in lanes for task in list(lane.held))
+        stores = [mover.backend for mover in movers]
+        claims = any(lane.call for mover in movers for lane in mover.lanes)
+        return claims or any(recovery.holds and recovery.backend in stores for recovery in self.recoveries)

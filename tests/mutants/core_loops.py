@@ -83,8 +83,8 @@ MUTANTS: Final = [
         "A job that is to run alone does not wait for the others that are held.",
         Loops,
         "core/shift.py",
-        "if self._held() > 1 or self._may_hold_more:",
-        "if self._may_hold_more:",
+        "if sum(mover.awaited for mover in movers) > 1 or self._may_hold_more(movers):",
+        "if self._may_hold_more(movers):",
     ),
     Mutant(
         "keeper-idle",
