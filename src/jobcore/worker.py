@@ -318,8 +318,10 @@ def _check(queues: Sequence[Queue[Any]], concurrency: int, limits: Mapping[str, 
     if type(concurrency) is not int or concurrency < 1:
         raise InvalidArgument(f"concurrency is a whole number from 1 on, not {concurrency!r}")
     for name, limit in limits.items():
-        if name not in names or type(limit) is not int or limit < 1:
-            raise InvalidArgument(f"limits has {name}={limit!r}: a limit is at least 1, for one of {names}")
+        if name not in names:
+            raise InvalidArgument(f"limits has {name!r}, which is no queue of this worker; it has: {', '.join(names)}")
+        if type(limit) is not int or limit < 1:
+            raise InvalidArgument(f"limits has {name}={limit!r}: a limit is a whole number from 1 on")
 
 
 def _checked_prefetch(prefetch: int | None) -> int | None:

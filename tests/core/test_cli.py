@@ -415,7 +415,8 @@ def test_destroy_asks_first(run: Run, shop: Any, answer: str, left: int) -> None
 
 def test_destroy_does_not_ask_if_told_so(run: Run, shop: Any) -> None:
     shop.send.enqueue("a")
-    assert run("destroy", "shop:mail", "--yes").exit_code == 0
+    result = run("destroy", "shop:mail", "--yes")
+    assert (result.exit_code, result.stdout) == (0, "destroyed queue 'mail', which held 1 jobs\n")
     assert shop.mail.counts().ready == 0
 
 
@@ -502,8 +503,8 @@ def test_what_cannot_be_reached_is_told_before_anything_is_started(run: Run, com
     ("option", "said"),
     [
         ("--limit=mail", "write queue=number"),
-        ("--limit=mail=0", "at least 1"),
-        ("--limit=post=1", "post"),
+        ("--limit=mail=0", "from 1 on"),
+        ("--limit=post=1", "'post', which is no queue of this worker; it has: mail"),
         ("--concurrency=0", "--concurrency"),
         ("--processes=0", "--processes"),
         ("--lease=0", "lease"),
@@ -518,6 +519,23 @@ def test_a_worker_s_options_are_checked(run: Run, option: str, said: str) -> Non
 
 
 # -- the command itself
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("worker", "{QUEUE}..."),
+        ("status", "[QUEUE]..."),
+        ("list", "{QUEUE} {STATE}"),
+        ("remove", "{QUEUE} [ID]..."),
+        ("enqueue", "{QUEUE} {JOB} [ARGS]"),
+        ("doctor", "[URL|QUEUE]..."),
+        ("migrate", "[URL]"),
+    ],
+)
+def test_usage_says_once_what_is_optional_and_what_may_be_repeated(run: Run, command: str, usage: str) -> None:
+    first = run(command, "--help").stdout.strip().splitlines()[0]
+    assert first.strip().endswith(f" {command} [OPTIONS] {usage}")
 
 
 def test_the_version(run: Run) -> None:

@@ -183,10 +183,10 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["memory://"], "memory:// has no tables to see to"),
+            (["memory://"], "memory:// needs no migration"),
             ([], "which store?"),
             (["postgresql://h/d", "--check", "--sql"], "exclude each other"),
-            (["postgresql://h/d", "--since", "1"], "goes with --sql"),
+            (["postgresql://h/d", "--since", "1"], "add --sql"),
         ],
     )
     def test_what_makes_no_sense_is_an_error_of_use(

@@ -26,7 +26,7 @@ def doctor(
     target: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[URL] [QUEUE]...",
+            metavar="URL|QUEUE",
             help="A store (env:NAME reads its URL from that variable), and queues as module:attribute, whose "
             "jobs are then decoded, or by name. Without queues: all that the store has.",
             show_default=False,

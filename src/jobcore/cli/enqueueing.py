@@ -15,7 +15,9 @@ from jobcore.errors import InvalidArgument
 def enqueue(
     queue: options.Target,
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name.", show_default=False)],
-    args: Annotated[str, typer.Argument(help="Its fields, as a JSON object; - reads them from stdin.")] = "{}",
+    args: Annotated[
+        str, typer.Argument(metavar="ARGS", help="Its fields, as a JSON object; - reads them from stdin.")
+    ] = "{}",
     url: options.Url = None,
     delay: Annotated[
         float | None, typer.Option(parser=options.duration, metavar="TIME", help="Run it so much later.")

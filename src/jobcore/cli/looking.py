@@ -20,7 +20,7 @@ def status(
     queue: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[QUEUE]...",
+            metavar="QUEUE",
             help="module:attribute, as in app.tasks:mail, or a name; none: all that the store has.",
             show_default=False,
         ),
@@ -56,7 +56,8 @@ def _unheard(queues: Sequence[Queue[Any]], counted: Sequence[Mapping[str, object
 def list_(
     queue: options.AnyTarget,
     state: Annotated[
-        State, typer.Argument(help="Ready jobs are listed as they would run, finished ones newest first.")
+        State,
+        typer.Argument(metavar="STATE", help="Ready jobs are listed as they would run, finished ones newest first."),
     ],
     url: options.Url = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20,

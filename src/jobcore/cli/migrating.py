@@ -20,7 +20,7 @@ def migrate(
     url: Annotated[
         str | None,
         typer.Argument(
-            metavar="[URL]",
+            metavar="URL",
             help=f"The store; env:NAME reads its URL from that variable, and by default it is in {VARIABLE}.",
             show_default=False,
         ),
@@ -37,8 +37,10 @@ def migrate(
     ] = None,
 ) -> None:
     """Make a store's tables, or bring them up to date; a queue does so itself at its first use, if it may."""
-    if (check and sql) or (since is not None and not sql):
-        raise ConfigurationError("--check and --sql exclude each other, and --since goes with --sql")
+    if check and sql:
+        raise ConfigurationError("--check and --sql exclude each other")
+    if since is not None and not sql:
+        raise ConfigurationError("--since says what --sql prints: add --sql")
     with _open(given_url(url) or os.environ.get(VARIABLE)) as store:
         if sql:
             typer.echo(store.script(since), nl=False)
@@ -55,9 +57,8 @@ def _open(url: str | None) -> Iterator[Migrates]:
     backend = open_backend(url)
     try:
         if not isinstance(backend, Migrates):
-            raise ConfigurationError(
-                f"{url.partition('://')[0]}:// has no tables to see to: there is nothing to migrate"
-            )
+            scheme = url.partition("://")[0]
+            raise ConfigurationError(f"{scheme}:// needs no migration: what it stores jobs in is made at the first use")
         yield backend
     finally:
         backend.close()

@@ -34,7 +34,15 @@ def monitor(
             help="A lost job that nobody looked for so long fails.",
         ),
     ] = 86400.0,
-    lease: options.Lease = 120.0,
+    lease: Annotated[
+        float,
+        typer.Option(
+            parser=options.duration,
+            metavar="TIME",
+            show_default="2m",
+            help="How long it holds the jobs that it decides on.",
+        ),
+    ] = 120.0,
     log_level: options.LogLevel = logs.Level.INFO,
 ) -> None:
     """Bring back the jobs of workers that died; each worker does so as well unless told not to."""

@@ -59,6 +59,7 @@ def destroy(queue: options.AnyTarget, url: options.Url = None, yes: options.Yes 
         total = sum(getattr(counts, name) for name in counts.__struct_fields__)
         _ask(f"Destroy queue {found.name!r}, with {total} jobs of which {counts.running} are running?", yes=yes)
         found.destroy()
+        typer.echo(f"destroyed queue {found.name!r}, which held {total} jobs")
 
 
 @dataclass

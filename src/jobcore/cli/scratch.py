@@ -30,7 +30,9 @@ def check_store(url: str) -> None:
         one.close()
         two.close()
     if not shared:
-        raise ConfigurationError("this URL opens another store each time: give one whose clients share it")
+        raise ConfigurationError(
+            "this URL opens another store each time: give one whose clients share it, as with memory://NAME"
+        )
 
 
 def is_away(url: str) -> bool:

@@ -53,7 +53,7 @@ class Settings(Struct, frozen=True):
         if self.store == "memory":
             raise ConfigurationError(
                 "memory:// lives in one process: nothing can be killed and leave it behind. "
-                "Try the driver by its laws: jobcore conformance memory://"
+                "Try the driver by its laws: jobcore conformance memory://NAME"
             )
         reasons: dict[Kind, str] = {}
         if endpoint(self.url) is None:
