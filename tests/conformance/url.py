@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from jobcore.backend import Backend, Counts, SystemClock, Wakes
+from jobcore.backend import Backend, Counts, SystemClock
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.subject import describe
 from jobcore.connect import open_backend, takes_clock
@@ -66,8 +66,7 @@ class UrlHarness(Harness):
         backend.close()
 
     def _guarded(self, backend: Backend) -> Backend:
-        kind = _WakingGuard if isinstance(backend, Wakes) else _Guard
-        return kind(backend, self._used)
+        return cast("Backend", _Guard(backend, self._used))
 
 
 class _Used:
@@ -88,30 +87,30 @@ class _Used:
 
 
 class _Guard:
-    """A backend that keeps its hands off queues which hold somebody's jobs, and notes those that it used."""
+    """A backend that keeps its hands off queues which hold somebody's jobs, and notes those that it used.
+
+    What the backend offers it has as attributes of its own: only those tell `isinstance` of abilities (Python 3.12).
+    """
 
     def __init__(self, backend: Backend, used: _Used) -> None:
         self._backend = backend
         self._used = used
+        for name in dir(backend):
+            if not name.startswith("_"):
+                verb = getattr(backend, name)
+                setattr(self, name, self._guarded(verb, _QUEUE_AT[name]) if name in _QUEUE_AT else verb)
 
-    def __getattr__(self, name: str) -> Any:
-        verb = getattr(self._backend, name)
-        return verb if name == "close" else self._guarded(verb)
-
-    def _guarded(self, verb: Callable[..., Any]) -> Callable[..., Any]:
+    def _guarded(self, verb: Callable[..., Any], place: int) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            place = 1 if verb.__name__ in {"join", "ajoin"} else 0  # behind the connection, where one is joined
             self._used.enter(arguments[place], self._backend)
             return verb(*arguments, **options)
 
         return call
 
 
-class _WakingGuard(_Guard):
-    def wait(self, queues: Collection[str], timeout: float) -> set[str]:
-        backend: Any = self._backend
-        woken: set[str] = backend.wait(queues, timeout)
-        return woken
+_VERBS: Final = "push claim reclaim extend settle peek get counts redrive remove destroy transact"
+_QUEUE_AT: Final = dict.fromkeys(_VERBS.split(), 0) | {"join": 1, "ajoin": 1}
+"""Where verbs take their queue: behind the connection, where one is joined."""
 
 
 def shown(url: str) -> str:
