@@ -43,6 +43,7 @@ class Recovery:
     ) -> None:
         self.teller = Teller(())
         self.hushed: Callable[[], bool] = lambda: False  # whether to take nothing over just now
+        self.away = False  # whether the store did not answer the last time
         self._name = queue.name
         self._keep = queue.keep
         self._registry = queue.registry
@@ -54,7 +55,7 @@ class Recovery:
         self._heals = heal
         self._call: bytes | None = None  # of a reclaim that no answer came to
         self._held: list[Claim] = []  # taken over, and not settled yet
-        self._away = self._closed = False
+        self._closed = False
         self._heal_at = 0.0
         self._after: str | None = None
         self._tried: set[tuple[str, int]] = set()
@@ -83,11 +84,11 @@ class Recovery:
         except Exception as error:  # noqa: BLE001 -- whatever a client library raises
             if not isinstance(error, BackendError):
                 _log.error("a monitor met an unforeseen error, and goes on", exc_info=error)
-            self._away = True
+            self.away = True
             self._tell(Kind.AWAY, reason=f"{type(error).__name__}: {error}")
         else:
-            if self._away:
-                self._away = False
+            if self.away:
+                self.away = False
                 self._tell(Kind.BACK)
 
     def recover(self, of: str | None = None) -> int:

@@ -201,7 +201,8 @@ class Shift:
                 return False
             self._alone = task
         movers = [mover for mover in self.movers if mover is by or not mover.away]
-        if sum(mover.awaited for mover in movers) > 1 or self._may_hold_more(movers):
+        monitors = [each for each in self.recoveries if each.backend is by.backend or not each.away]
+        if sum(mover.awaited for mover in movers) > 1 or _may_hold_more(movers, monitors):
             self._alone = None
         return self._alone is task
 
@@ -210,8 +211,8 @@ class Shift:
         if self._alone is not None and self._alone in ended:
             self._alone = None
 
-    def _may_hold_more(self, movers: Sequence[Mover]) -> bool:
-        """Whether calls are under way, or in doubt, that may have taken something, or a monitor holds what it took."""
-        stores = [mover.backend for mover in movers]
-        claims = any(lane.call for mover in movers for lane in mover.lanes)
-        return claims or any(recovery.holds and recovery.backend in stores for recovery in self.recoveries)
+
+def _may_hold_more(movers: Sequence[Mover], monitors: Sequence[Recovery]) -> bool:
+    """Whether calls are under way, or in doubt, that may have taken something, or a monitor holds what it took."""
+    claims = any(lane.call for mover in movers for lane in mover.lanes)
+    return claims or any(recovery.holds for recovery in monitors)

@@ -83,8 +83,8 @@ MUTANTS: Final = [
         "A job that is to run alone does not wait for the others that are held.",
         Loops,
         "core/shift.py",
-        "if sum(mover.awaited for mover in movers) > 1 or self._may_hold_more(movers):",
-        "if self._may_hold_more(movers):",
+        "if sum(mover.awaited for mover in movers) > 1 or _may_hold_more(movers, monitors):",
+        "if _may_hold_more(movers, monitors):",
     ),
     Mutant(
         "keeper-idle",
