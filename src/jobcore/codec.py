@@ -217,9 +217,9 @@ def _what(job: object) -> str:
 
 
 def _said(error: Exception) -> str:
-    """What an error says, with its kind where it isn't the decoder's own."""
+    """What an error says, with its kind where it isn't the decoder's own; in one line, as it is logged."""
     text = str(error) if isinstance(error, msgspec.MsgspecError) else f"{type(error).__name__}: {error}"
-    return text[:1000]
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:1000])[:1000]
 
 
 def _short(value: object) -> str:

@@ -70,6 +70,27 @@ def test_a_pickle_is_a_broken_job_like_any_rubbish(caplog: pytest.LogCaptureFixt
     assert "trap" not in {record.name for record in caplog.records}
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"job":"say","args":{"text":"a","x\\nERROR forged\\u001b[2J":1}}',
+        b'{"job":"say\\nERROR forged\\u001b[2J","args":{}}',
+        b'{"job":"say","args":{},"\\r\\u2028\\u009b":1}',
+    ],
+)
+def test_a_payload_can_not_forge_lines_of_a_log(payload: bytes, caplog: pytest.LogCaptureFixture):
+    queue: Queue[None] = Queue("q", "memory://")
+
+    @queue.job
+    def say(text: str) -> None: ...
+
+    queue.backend.push("q", [Push("a", payload)])
+    Worker(queue, monitor=False).run(until_empty=True)
+    assert queue.counts().broken == 1
+    (line,) = caplog.messages
+    assert line.isprintable()
+
+
 def test_a_job_is_as_large_as_its_queue_allows():
     queue: Queue[None] = Queue("q", "memory://", max_payload=100)
 
