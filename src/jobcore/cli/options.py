@@ -48,7 +48,6 @@ Targets = Annotated[
 Target = Annotated[str, typer.Argument(metavar="QUEUE", help="As module:attribute.", show_default=False)]
 _ANY = "As module:attribute, or by name with --url or JOBCORE_URL."
 AnyTarget = Annotated[str, typer.Argument(metavar="QUEUE", help=_ANY, show_default=False)]
-AnyTargets = Annotated[list[str], typer.Argument(metavar="QUEUE", help=_ANY, show_default=False)]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The jobs' ids.", show_default=False)]
 Url = Annotated[
