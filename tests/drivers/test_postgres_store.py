@@ -246,7 +246,7 @@ class TestConnections:
     ) -> None:
         backend.push("q", [Push("old", b"")])
         with server_gone_after_one_call(backend, monkeypatch), pytest.raises(Uncertain):
-            backend.push("q", [Push("old", b""), Push("new", b"")])
+            backend.push("q", [Push("old", b"", remember=60), Push("new", b"", remember=60)])
         assert backend.counts("q").ready == 2
 
     def test_a_claim_that_ends_half_way_is_uncertain_and_can_be_repeated(
@@ -362,7 +362,7 @@ def _terminate_blocked(backend: PostgresBackend) -> None:
     until(lambda: sql(backend, blocked) != [])
 
 
-def until(condition: Callable[[], bool], limit: float = 20.0) -> None:
+def until(condition: Callable[[], object], limit: float = 20.0) -> None:
     """Wait for something that is bound to happen."""
     deadline = time.monotonic() + limit
     while not condition():
@@ -457,6 +457,39 @@ class TestClaims:
                 assert "0" not in [claim.id for claim in take(backend, 2)]
         clock.advance(2, microseconds=1)
         assert [claim.id for claim in take(backend, 2)] == ["0", "7"]
+        backend.close()
+
+    @pytest.mark.parametrize("way", ["one", "several", "by function"])
+    def test_a_push_that_waited_for_anothers_id_is_found_within_two_seconds(self, way: str, url: str) -> None:
+        """Its place is from before the wait, and its first row is written after it."""
+        clock = ManualClock(time.time_ns() // 1000)
+        backend = connect(url, clock=clock)
+        backend._database.make()
+        ids = ["a", "b"] if way == "several" else ["a"]
+        enqueue = f"SELECT {backend._database.statements.schema}.enqueue('q', 'job', id => 'a')".encode()
+
+        def push(connection: psycopg.Connection[Any]) -> object:
+            if way == "by function":
+                return connection.execute(enqueue)
+            return backend.join(connection, "q", [Push(id, b"") for id in ids])
+
+        opened = backend._database.connections.open
+        with opened() as first, opened() as late, late.transaction():
+            blocked = f"SELECT 1 FROM pg_locks WHERE pid = {late.info.backend_pid} AND NOT granted"
+            with first.transaction(force_rollback=True):
+                push(first)
+                waiting = threading.Thread(target=push, args=(late,))
+                waiting.start()
+                until(lambda: sql(backend, blocked))
+                clock.advance(60)
+                backend.push("q", [Push(f"{n}", b"") for n in range(20)])
+                assert [claim.id for claim in take(backend, 2)] == ["0", "1"]
+            waiting.join()
+            for _ in range(2):
+                clock.advance(3)
+                assert "a" not in [claim.id for claim in take(backend, 2)]
+        clock.advance(2, microseconds=1)
+        assert [claim.id for claim in take(backend, len(ids))] == ids
         backend.close()
 
     def test_what_should_not_have_come_is_found_within_five_minutes(self, url: str) -> None:

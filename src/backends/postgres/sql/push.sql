@@ -7,6 +7,7 @@
 -- Locks: the new rows; waits for another transaction that is storing or removing one of these ids.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+    FROM pg_current_xact_id()  -- first, so that no place is older than its transaction: claims count on that (marks.py)
 ), batch AS MATERIALIZED (
     SELECT nextval('{schema}.batches') << 17 AS seq
 )

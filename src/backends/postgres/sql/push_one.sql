@@ -6,6 +6,7 @@
 -- Locks: the new row; waits for another transaction that is storing or removing this id.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+    FROM pg_current_xact_id()  -- first, so that no place is older than its transaction: claims count on that (marks.py)
 )
 INSERT INTO {schema}.jobs AS known (queue, id, state, rank, place, seq, remember, pushed_at, payload)
 SELECT

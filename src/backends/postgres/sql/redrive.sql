@@ -5,6 +5,7 @@
 -- Runs under the queue's lock, since trim deletes from these states. Locks: all the jobs that are named.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+    FROM pg_current_xact_id()  -- first, so that no place is older than its transaction: claims count on that (marks.py)
 ), batch AS MATERIALIZED (
     SELECT nextval('{schema}.batches') << 17 AS seq
 ), found AS MATERIALIZED (

@@ -10,6 +10,7 @@
 --   jobs of a call lie together. Only a running job has a call.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+    FROM pg_current_xact_id()  -- first, so that no place is older than its transaction: claims count on that (marks.py)
 ), batch AS MATERIALIZED (
     SELECT nextval('{schema}.batches') << 17 AS seq
 ), asked AS MATERIALIZED (
