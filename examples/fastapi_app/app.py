@@ -1,5 +1,6 @@
 """A web application that answers at once and has its mail sent by a job.
 
+pip install fastapi uvicorn sqlalchemy            # beside jobcore-queue
 JOBCORE_URL=memory://app uvicorn app:app          # jobs run within the application
 JOBCORE_URL=redis://localhost uvicorn app:app     # … and in `jobcore worker app:queue` elsewhere
 """
