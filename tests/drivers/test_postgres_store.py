@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 
@@ -621,6 +622,23 @@ class TestCaps:
         monkeypatch.setattr("jobcore.backends.postgres.settling.time.monotonic", lambda: counted + 300)
         assert fail("e", "f") == ["f", "e"]
         assert fail("g", "h") == ["h", "g", "f"]
+
+    def test_a_count_that_was_rolled_back_is_made_again(
+        self, backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As when two that settle at once have locked rows in opposite orders."""
+        send, failing = backend._database._send, [DeadlockDetected()]
+
+        def rolled_back(connection: Any, stem: str, given: Any) -> Any:
+            if stem == "trim_failed" and failing:
+                raise failing.pop()
+            return send(connection, stem, given)
+
+        backend.push("q", [Push("a", b""), Push("b", b"")])
+        sql(backend, "INSERT INTO {s}.kept VALUES ('q', 'failed', 1000)")  # of jobs that another program deleted
+        monkeypatch.setattr(backend._database, "_send", rolled_back)
+        backend.settle("q", [(claim.hold, Fail()) for claim in take(backend, 2)], Keep(failed=1))
+        assert backend.counts("q").failed == 1
 
 
 class TestMemory:

@@ -44,10 +44,12 @@ class Settling:
     ) -> Steps:
         """The trims that jobs which have moved call for. A settlement that was LOST trims nothing."""
         reached = {_CAPPED.get(move(settlements[position][1])) for position, _ in moved}
-        if reached & {"succeeded", "failed"} and time.monotonic() >= self._counted.get(queue, 0.0):
+        counts = bool(reached & {"succeeded", "failed"}) and time.monotonic() >= self._counted.get(queue, 0.0)
+        if counts:
             yield "count_kept", {}
-            self._counted[queue] = time.monotonic() + _COUNT_EVERY
         if "succeeded" in reached:
             yield "trim_succeeded", {"cap": keep.succeeded}
         if "failed" in reached:
             yield "trim_failed", {"cap": keep.failed}
+        if counts:  # only now: a deadlock at a trim undoes the count, too
+            self._counted[queue] = time.monotonic() + _COUNT_EVERY
