@@ -9,6 +9,7 @@ Each key begins with the queue's name and a NUL, then says what it holds:
 
     j id                → the job, in MessagePack
     o shelf, place      → the id of the job at this place: what a shelf is sorted by, see `Job.place_key`
+    n shelf             → how many jobs are on it
     c call, id          → nothing: this call holds this job
     m id                → until when this id is remembered
     e time, id          → nothing: at this time that id is forgotten
@@ -221,7 +222,8 @@ class Jobs:
 
     def trim(self, state: State, cap: int) -> None:
         """Keep the newest of a shelf of finished jobs."""
-        for _, id in [*islice(self._walk(SHELVES[state]), cap, None)]:
+        surplus = max(self._number_on(SHELVES[state]) - cap, 0)
+        for id in [*islice(self._oldest(SHELVES[state]), surplus)]:
             self._drop(self._load(id))
 
     def redrive(self, id: str) -> Answer:
@@ -285,9 +287,19 @@ class Jobs:
         job.state = state
         self._save(job)
         self._transaction.put(self._key(b"o", SHELVES[state], job.place_key()), job.id.encode())
+        self._tally(SHELVES[state], 1)
 
     def _take_off_shelf(self, job: Job) -> None:
         self._transaction.delete(self._key(b"o", SHELVES[job.state], job.place_key()))
+        self._tally(SHELVES[job.state], -1)
+
+    def _tally(self, shelf: bytes, change: int) -> None:
+        self._transaction.put(self._key(b"n", shelf), NUMBER.pack(self._number_on(shelf) + change))
+
+    def _number_on(self, shelf: bytes) -> int:
+        """How many jobs are on a shelf: counted as they come and go, for a cap must not cost what it keeps."""
+        stored = self._get(b"n", shelf)
+        return int(NUMBER.unpack(stored)[0]) if stored else 0
 
     def _make_ready(self, job: Job, place: int) -> None:
         job.place, job.turn, job.started_at, job.finished_at = place, self._next_turn(), None, None
@@ -395,6 +407,16 @@ class Jobs:
     def _walk(self, shelf: bytes, low: bytes = b"", high: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """The places of a shelf from `low` on and below `high`, with the ids of their jobs."""
         return self._scan(self._key(b"o", shelf), low, high)
+
+    def _oldest(self, shelf: bytes) -> Iterator[bytes]:
+        """The ids of the jobs on a shelf, from its end: of finished jobs, the one settled first comes first."""
+        prefix = self._key(b"o", shelf)
+        with self._transaction.cursor() as cursor:
+            beyond = cursor.set_range(prefix + b"\xff" * 32)
+            for key, id in cursor.iterprev() if (cursor.prev() if beyond else cursor.last()) else ():
+                if not bytes(key).startswith(prefix):
+                    return
+                yield bytes(id)
 
     def _scan(self, prefix: bytes, low: bytes = b"", high: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """What follows `prefix` in the keys that begin with it, from `low` on and below `high`, with their values."""
