@@ -133,10 +133,12 @@ def test_no_error_shows_a_piece_of_a_url(scheme: str, rest: str):
 def test_nothing_that_holds_a_url_shows_it(url: str, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
     with closing(Queue("q", url)) as queue:
-        things: list[Any] = [queue, queue.binding, queue.backend, Worker(queue), Monitor(queue)]
+        worker = Worker(queue)
+        things: list[Any] = [queue, queue.binding, queue.backend, worker, Monitor(queue)]
         with pytest.raises(BackendError):
-            Worker(queue).step()
+            worker.step()
         shown = [f"{thing!r} {thing}" for thing in things]
+        worker.stop()
     assert not password_of(" ".join([*shown, caplog.text]))
 
 

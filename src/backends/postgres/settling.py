@@ -14,7 +14,7 @@ _CAPPED: Final = {"succeeded": "succeeded", "failed": "failed", "timed_out": "fa
 """The states that have a cap, and its name."""
 
 
-_COUNT_EVERY: Final = 300.0
+_COUNT_EVERY: Final = 60.0
 """Seconds after which a client counts anew what a queue keeps."""
 
 
