@@ -22,12 +22,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from struct import Struct
+from threading import Condition, Lock
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 import lmdb
 import msgspec
@@ -86,6 +88,39 @@ SHELVES: Final = {
 
 # LMDB allows a store to be opened once in a process; it is closed when the last backend has let go of it.
 _stores: Final[WeakValueDictionary[tuple[int, str], lmdb.Environment]] = WeakValueDictionary()
+_backends: Final[WeakSet[LmdbBackend]] = WeakSet()
+_left_to_parents: Final[list[lmdb.Environment]] = []
+
+
+class Gate:
+    """Lets calls pass, and has whoever forks wait until none is under way.
+
+    A child gives up the transactions of threads that it does not have, and so would end, in memory that it shares with
+    its parent, what the parent is still writing.
+    """
+
+    def __init__(self) -> None:
+        self._changed = Condition(Lock())
+        self._calls = 0
+        os.register_at_fork(
+            before=self._shut, after_in_parent=self._changed.release, after_in_child=self._changed.release
+        )
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._calls += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._calls -= 1
+            self._changed.notify_all()
+
+    def _shut(self) -> None:
+        self._changed.acquire()
+        self._changed.wait_for(lambda: not self._calls)
+
+
+GATE: Final = Gate()
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -440,9 +475,16 @@ class LmdbBackend:
     """
 
     def __init__(self, folder: Path, clock: Clock | None = None, *, size: int = GIGABYTE, sync: bool = True) -> None:
-        self._store = _opened(folder, size, sync=sync)
+        self._open = partial(_opened, folder, size, sync=sync)
+        self._store = self._open()
         self._clock = clock or SystemClock()
         self._closed = False
+        _backends.add(self)
+
+    def begin_anew(self) -> None:
+        """In a forked child: open the store once more, and neither use nor close what the parent has opened."""
+        _left_to_parents.append(self._store)
+        self._store = self._open()
 
     def describe(self) -> dict[str, str]:
         """What the conformance suite's verdict tells of the store."""
@@ -537,7 +579,7 @@ class LmdbBackend:
         if self._closed:
             raise QueueClosed("this backend was closed")
         try:
-            with self._store.begin(write=write) as transaction:
+            with GATE, self._store.begin(write=write) as transaction:
                 yield Jobs(transaction, queue, self._clock.now())
         except lmdb.Error as error:
             raise Refused(f"LMDB refuses: {error}") from error
@@ -554,6 +596,14 @@ def connect(url: str, *, clock: Clock | None = None) -> LmdbBackend:
     if parts.netloc or not parts.path.strip("/"):
         raise ConfigurationError("write lmdb:///path/to/folder, with three slashes")
     return LmdbBackend(Path(unquote(parts.path)), clock, **options)
+
+
+def _begin_anew() -> None:
+    for backend in list(_backends):
+        backend.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _opened(folder: Path, size: int, *, sync: bool) -> lmdb.Environment:
