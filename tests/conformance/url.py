@@ -102,7 +102,8 @@ class _Guard:
 
     def _guarded(self, verb: Callable[..., Any], place: int) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            self._used.enter(arguments[place], self._backend)
+            queue = arguments[place] if len(arguments) > place else options["queue"]
+            self._used.enter(queue, self._backend)
             return verb(*arguments, **options)
 
         return call

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from jobcore.backend import Counts, Joins, Push, Wakes
 from jobcore.cli import conformance
 from jobcore.cli.exits import ExitCode
+from jobcore.conformance.url import UrlHarness
 from jobcore.errors import ConfigurationError
 
 BOUND = 120
@@ -124,3 +126,14 @@ def test_what_to_install_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conformance, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r'pip install "jobcore-queue\[conformance\]"'):
         conformance._suite()
+
+
+def test_what_stands_before_a_store_has_its_abilities_and_takes_arguments_by_name():
+    harness = UrlHarness("memory://guarded")
+    backend = harness.make()
+    assert isinstance(backend, Wakes)
+    assert not isinstance(backend, Joins)
+    assert backend.counts(queue="q") == Counts()
+    backend.push(queue="q", pushes=[Push("a", b"")])
+    harness.close()
+    assert harness.make().counts("q") == Counts()
