@@ -74,9 +74,7 @@ def test_another_programs_keys_are_out_of_its_reach(url: str) -> None:
         backend.push("q", [Push("a", b"x")])
 
 
-@pytest.mark.parametrize(
-    "command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "SCAN 0", "ACL LIST", "SHUTDOWN"]
-)
+@pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "SCAN 0", "ACL LIST", "SHUTDOWN"])
 def test_what_it_has_no_use_for_it_may_not_do(url: str, command: str) -> None:
     with redis.Redis.from_url(url) as client, pytest.raises(NoPermissionError):
         client.execute_command(*command.split())
