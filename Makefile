@@ -93,7 +93,7 @@ lock: build/tools  ## Pin what CI installs anew, in .ci/lock.txt
 	@sed -n 1p .ci/lock.txt > build/lock.txt
 	build/tools/bin/pip-compile --quiet --upgrade --extra dev --strip-extras --no-header --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --output-file build/resolved.txt pyproject.toml
-	@cat build/resolved.txt >> build/lock.txt && mv build/lock.txt .ci/lock.txt
+	@sed '/^jobcore-queue @/,+1d' build/resolved.txt >> build/lock.txt && mv build/lock.txt .ci/lock.txt
 
 audit: build/tools  ## Look what CI installs up among known vulnerabilities; fails too if that can't be told
 	build/tools/bin/pip-audit --strict --no-deps --disable-pip --requirement .ci/lock.txt

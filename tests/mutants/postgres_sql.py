@@ -326,8 +326,8 @@ MUTANTS: Final = [
         "A success that its own transaction settles trims no older one.",
         Transactions,
         "postgres/transaction.py",
-        'if keep.succeeded:\n            self._run(raw, "trim_succeeded", given)',
-        "",
+        "                self._run(raw, stem, given | more)\n",
+        "                pass\n",
         slow=True,
     ),
     Mutant(

@@ -82,9 +82,9 @@ class PostgresBackend:
         if engine.dialect.driver != "psycopg":
             raise ConfigurationError(f"the engine is to be over psycopg (postgresql+psycopg://), not {engine.driver}")
         self._database = Database(engine, Statements(schema), clock, timeout, prepare=prepare)
-        self._transacting = Transacting(engine, self._database)
         self._claiming = Claiming(self._database)
         self._settling = Settling(self._database)
+        self._transacting = Transacting(engine, self._database, self._settling)
         self._waiting = Waiting(self._database, clock, notify=notify, check_triggers=check_triggers)
         _ALL.add(self)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from jobcore.backend import Answer, Hold, Keep, Outcome
@@ -31,7 +31,9 @@ class Settling:
         given = {"queue": queue, **settle_arrays(first, settlements, keep)}
         moves = zip(given["moves"], given["kepts"], strict=True)
         if any(kept and (to in _CAPPED or to == "return") for to, kept in moves):
-            moved = self._database.run_alone("settle", given, lambda rows: self._trims(queue, settlements, keep, rows))
+            moved = self._database.run_alone(
+                "settle", given, lambda rows: self.trims(queue, _reached(settlements, rows), keep)
+            )
         else:
             moved = self._database.run("settle", given)
         if any(asleep for _, asleep in moved):
@@ -39,17 +41,20 @@ class Settling:
         done = {position for position, _ in moved}
         return [Answer.DONE if at in done else Answer.LOST for at in range(len(settlements))]
 
-    def _trims(
-        self, queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep, moved: Sequence[Row]
-    ) -> Steps:
-        """The trims that jobs which have moved call for. A settlement that was LOST trims nothing."""
-        reached = {_CAPPED.get(move(settlements[position][1])) for position, _ in moved}
-        counts = bool(reached & {"succeeded", "failed"}) and time.monotonic() >= self._counted.get(queue, 0.0)
+    def trims(self, queue: str, reached: Collection[str | None], keep: Keep) -> Steps:
+        """What the transaction that kept jobs of these caps goes on with. A settlement that was LOST trims nothing."""
+        capped = {"succeeded", "failed"}.intersection(reached)
+        counts = bool(capped) and time.monotonic() >= self._counted.get(queue, 0.0)
         if counts:
             yield "count_kept", {}
-        if "succeeded" in reached:
+        if "succeeded" in capped:
             yield "trim_succeeded", {"cap": keep.succeeded}
-        if "failed" in reached:
+        if "failed" in capped:
             yield "trim_failed", {"cap": keep.failed}
         if counts:  # only now: a deadlock at a trim undoes the count, too
             self._counted[queue] = time.monotonic() + _COUNT_EVERY
+
+
+def _reached(settlements: Sequence[tuple[Hold, Outcome]], moved: Sequence[Row]) -> set[str | None]:
+    """The caps that concern jobs which have moved."""
+    return {_CAPPED.get(move(settlements[position][1])) for position, _ in moved}

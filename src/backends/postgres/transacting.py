@@ -13,6 +13,7 @@ from sqlalchemy.pool import QueuePool
 
 from jobcore.backends.postgres.connections import has_input
 from jobcore.backends.postgres.database import Database
+from jobcore.backends.postgres.settling import Settling
 from jobcore.backends.postgres.transaction import JobTransaction
 
 _IDLE: Final = 16
@@ -24,9 +25,10 @@ class Transacting:
     A running job has one at the most: there are never more than jobs that run at once, and none waits for another's.
     """
 
-    def __init__(self, engine: Engine, database: Database) -> None:
+    def __init__(self, engine: Engine, database: Database, settling: Settling) -> None:
         self._theirs = engine
         self._database = database
+        self._settling = settling
         self._left_to_parent: list[Engine] = []
         self._begin()
 
@@ -51,7 +53,7 @@ class Transacting:
             Refused: the server answered with an error.
         """
         self._database.make()
-        return JobTransaction(self._connect(), self._database, queue, timeout)
+        return JobTransaction(self._connect(), self._database, self._settling, queue, timeout)
 
     def close(self) -> None:
         """Close what idles here; what is in use is closed when it comes back."""

@@ -29,6 +29,7 @@ from jobcore.backend import (
 from jobcore.backends.postgres.connections import failure
 from jobcore.backends.postgres.database import Database, fetched
 from jobcore.backends.postgres.rows import Parameters, Row, settle_arrays
+from jobcore.backends.postgres.settling import Settling
 
 _Raw: TypeAlias = psycopg.Connection[Any]
 
@@ -44,6 +45,7 @@ class JobTransaction:
     Args:
         connection: SQLAlchemy's, just opened; the transaction's from here on.
         database: where the job is.
+        settling: knows what is to be trimmed.
         queue: the job's.
         timeout: microseconds that a statement may take, or None.
 
@@ -54,9 +56,12 @@ class JobTransaction:
         Refused: the server answered with an error.
     """
 
-    def __init__(self, connection: Connection, database: Database, queue: str, timeout: int | None) -> None:
+    def __init__(
+        self, connection: Connection, database: Database, settling: Settling, queue: str, timeout: int | None
+    ) -> None:
         self.connection = connection
         self._database = database
+        self._settling = settling
         self._queue = queue
         self._mark = uuid4().hex
         self._xid: str | None = None  # known once COMMIT is about to be sent
@@ -116,7 +121,7 @@ class JobTransaction:
     def _settle(self, raw: _Raw, hold: Hold, outcome: Succeed, keep: Keep) -> str | None:
         """Settle the job in its transaction; gives the transaction's id, or None where the token is not current."""
         arrays = settle_arrays({hold: 0}, [(hold, outcome)], keep)
-        given = self._database.timed({"queue": self._queue, "cap": keep.succeeded, **arrays})
+        given = self._database.timed({"queue": self._queue, **arrays})
         idle = f"{round(self._database.connections.timeout * 500)}ms"  # less than who asks for its outcome waits
         # One by one: after a pipeline PostgreSQL forgets to look at how long it waits.
         self._database.connections.set(raw, local=True)
@@ -128,7 +133,8 @@ class JobTransaction:
         if not self._run(raw, "settle", given):
             return None
         if keep.succeeded:
-            self._run(raw, "trim_succeeded", given)
+            for stem, more in self._settling.trims(self._queue, {"succeeded"}, keep):
+                self._run(raw, stem, given | more)
         return cast("str", xid)
 
     def _run(self, raw: _Raw, stem: str, given: Parameters) -> list[Row]:
