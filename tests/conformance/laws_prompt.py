@@ -17,6 +17,9 @@ from jobcore.conformance.outages import Record, variant
 from jobcore.conformance.threads import PATIENCE, together
 
 ROUNDS = 20
+POLLS = 3
+"""Rounds where nobody is woken, and each takes as long as it is between two looks."""
+
 PROMPT = 10.0
 """Seconds for all rounds: a store that wakes nobody, and whose waiters look again after a second, takes twenty."""
 
@@ -37,7 +40,7 @@ class Law13Prompt(PromptAfterCuts):
         _serve(one, two.push, record_property)
 
     def test_a_delayed_job_is_started_at_its_time(self, one: Client, two: Client, record_property: Record) -> None:
-        for n in range(ROUNDS):
+        for n in range(_rounds(one)):
             two.push(f"{n}", delay=n + 1, priority=n)  # those of a higher priority are due later: they hide none
         places = {entry.id: entry.place for entry in two.listing(State.SCHEDULED)}
         _serve(one, lambda name: two.reach(places[name]), record_property)
@@ -46,7 +49,7 @@ class Law13Prompt(PromptAfterCuts):
     def test_a_job_that_becomes_ready_again_wakes_too(
         self, one: Client, two: Client, way: str, record_property: Record
     ) -> None:
-        two.push(*[f"{n}" for n in range(ROUNDS)])
+        two.push(*[f"{n}" for n in range(_rounds(one))])
         held = {claim.id: claim for claim in two.claim(lease=1000)}
 
         def feed(id: str) -> None:
@@ -64,7 +67,7 @@ class Law13Prompt(PromptAfterCuts):
     def test_each_ready_job_wakes_a_waiter(self, one: Client, two: Client, record_property: Record) -> None:
         takers = [partial(_next, client) for client in (one, one, two)]
         began = time.monotonic()
-        for n in range(ROUNDS):
+        for n in range(_rounds(one)):
             ids = [f"{n}{letter}" for letter in "abc"]
             got = together(*takers, partial(_pushed, two, *ids))
             assert sorted(got[:3]) == ids
@@ -123,21 +126,21 @@ class Law13Prompt(PromptAfterCuts):
 
 def _serve(client: Client, feed: Callable[[str], object], record_property: Record) -> None:
     """Have an idle worker wait for job after job, each made ready by `feed`, and see that it got them soon."""
-    idle = threading.Semaphore(0)
+    idle, rounds = threading.Semaphore(0), _rounds(client)
 
     def work() -> list[str]:
         got = []
         try:
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 idle.release()
                 got.append(_next(client))
                 _check_prompt(client, began)
         finally:
-            idle.release(ROUNDS)  # nobody waits for one who has given up
+            idle.release(rounds)  # nobody waits for one who has given up
         return got
 
     def produce() -> list[str]:
-        for n in range(ROUNDS):
+        for n in range(rounds):
             assert idle.acquire(timeout=PATIENCE)
             _let_sleep(client)
             feed(f"{n}")
@@ -145,8 +148,12 @@ def _serve(client: Client, feed: Callable[[str], object], record_property: Recor
 
     began = time.monotonic()
     got, _ = together(work, produce)
-    assert got == [f"{n}" for n in range(ROUNDS)]
+    assert got == [f"{n}" for n in range(rounds)]
     _tell_variant(client, record_property)
+
+
+def _rounds(client: Client) -> int:
+    return ROUNDS if _prompt(client) else POLLS
 
 
 def _prompt(client: Client) -> bool:
