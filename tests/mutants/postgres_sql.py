@@ -159,15 +159,6 @@ MUTANTS: Final = [
         "greatest(0, jobs - %(cap)s - 1)",
     ),
     Mutant(
-        "caps-unlocked",
-        "Settlements at once do not wait for each other, and each trims what it sees.",
-        Law9Caps,
-        "postgres/sql/lock.sql",
-        "pg_advisory_xact_lock(hashtextextended",
-        "(hashtextextended",
-        slow=True,
-    ),
-    Mutant(
         "destroy-by-prefix",
         "Destroying a queue takes those along whose names begin with its name.",
         Law10Apart,
