@@ -5,7 +5,7 @@ In a revision:
     from jobcore.backends.postgres.alembic import upgrade as upgrade_jobcore
 
     def upgrade():
-        upgrade_jobcore(op, to=5)              # and in a later one: upgrade_jobcore(op, since=5, to=6)
+        upgrade_jobcore(op, to=6)              # and in a later one: upgrade_jobcore(op, since=6, to=7)
 
 In env.py, with `include_schemas=True`, one of these, so that autogenerate finds no drift:
 
