@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -129,11 +128,9 @@ def test_an_idle_worker_whose_store_is_away_stops_at_once():
     worker = Worker(Queue("q", backend), grace=3600, on_event=told)
     with running(worker) as thread:
         eventually(lambda: told.of(Kind.AWAY))
-        begun = perf_counter()
         worker.stop()
         thread.join(20)
-        assert not thread.is_alive()
-        assert perf_counter() - begun < 15
+        assert not thread.is_alive(), "it waits for its grace, or for the store"
     eventually(lambda: threads() == [])
 
 

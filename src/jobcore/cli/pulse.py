@@ -29,7 +29,7 @@ _TOLD: Final = 5
 
 
 def patience(lease: float) -> float:
-    """Seconds without a sign of life after which it is told: a quarter of a lease, when two thirds or more are left."""
+    """Seconds without a sign of life after which it is told: a quarter of a lease (seconds), while a third is left."""
     return lease / 4
 
 
