@@ -23,8 +23,8 @@ test: $(VENV)/.test  ## Run all tests, with servers of their own
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 test-all: $(VENV)/.test  ## The same, with the heavy runs, and the work of a million jobs
-	$(BIN)/python -m pytest $(ARGS)
-	$(BIN)/python -m pytest tests/drivers -k work_does_not_grow --conformance-law=12 --conformance-thorough=3600
+	$(BIN)/python -m pytest -o faulthandler_timeout=7200 $(ARGS)
+	$(BIN)/python -m pytest -o faulthandler_timeout=7200 tests/drivers -k work_does_not_grow --conformance-law=12 --conformance-thorough=3600
 
 coverage: $(VENV)/.test  ## See which lines and branches the tests reach; the core's to 95 in 100, the drivers' to 99
 	$(BIN)/coverage erase

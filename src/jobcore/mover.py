@@ -291,13 +291,13 @@ class Mover:
     def _give_back(self) -> None:
         """Return what waits for a hand in vain: behind long jobs, or as the worker stops, or before a lonely job."""
         shift, now = self.shift, clocks.steady()
-        all_of_it = shift.stopping or shift.lonely
         if shift.leaving:
             shift.hands.cancel()
-        if all_of_it or (shift.hands.waiting and shift.hands.free == 0):
+        if shift.stopping or shift.lonely or (shift.hands.waiting and shift.hands.free == 0):
             kept = []
             for task in shift.hands.withdraw():
-                if all_of_it or now - task.claimed > STALE_SECONDS:
+                in_the_way = shift.lonely and not shift.isolated(task)
+                if shift.stopping or in_the_way or now - task.claimed > STALE_SECONDS:
                     give_back(task)
                     self._settler.pace = 0.0
                 else:

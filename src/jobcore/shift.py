@@ -206,6 +206,10 @@ class Shift:
             self._alone = None
         return self._alone is task
 
+    def isolated(self, task: Task) -> bool:
+        """Whether a task is the one that runs alone, or is about to."""
+        return task is self._alone
+
     def release(self, ended: Iterable[Task]) -> None:
         """Go on, if the job that ran alone is among these: settled, or refused, and at its end in any case."""
         if self._alone is not None and self._alone in ended:

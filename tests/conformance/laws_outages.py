@@ -59,16 +59,15 @@ class KeptThroughOutages:
         answers: dict[str, object] = {}
 
         def push(part: str) -> None:
-            for n in range(ROUNDS):
-                ids = [f"{part}{n}.{item}" for item in range(BATCH)]
-                answers[f"{part}{n}"] = attempt(partial(line.client.push, *ids))
+            ids = [f"{part}.{item}" for item in range(BATCH)]
+            answers[part] = attempt(partial(line.client.push, *ids))
 
         def cut() -> None:
-            for _ in range(ROUNDS):
-                line.cut()
-                insist(two.counts)
+            line.cut()
+            insist(two.counts)
 
-        together(cut, partial(push, "a"), partial(push, "b"))
+        for n in range(ROUNDS):  # a cut that comes after both pushes of its round meets those of the next
+            together(cut, partial(push, f"a{n}"), partial(push, f"b{n}"))
         (stored, _) = insist(partial(one.ids, State.READY))
         for name, answer in answers.items():
             kept = [id for id in stored if id.partition(".")[0] == name]

@@ -112,6 +112,22 @@ def test_a_job_that_runs_alone_waits_for_claims_in_doubt() -> None:
     assert backend.counts("doubt").ready == 1
 
 
+def test_a_job_that_runs_alone_is_not_given_back_before_a_hand_takes_it_up() -> None:
+    clock = ManualClock()
+    backend = Faulty(MemoryBackend(clock))
+    queue = queue_of(backend, "lost", 1)
+    lose(backend, clock, "lost", times=2)
+    with moving(queue) as mover:
+        mover.claim()
+        mover._run_lonely()
+        mover._give_back()
+        assert (mover.shift.hands.waiting, mover.shift.alone) == (1, True)
+        mover.shift.stop()
+        mover._give_back()
+        mover.settle()
+    assert backend.counts("lost").ready == 1
+
+
 class TestAMonitorBesideAJobThatRunsAlone:
     """What the monitor of the same process holds would be lost with it as well."""
 

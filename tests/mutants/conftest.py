@@ -10,6 +10,12 @@ BOUNDS: Final = {"memory": 5.0}
 """Seconds that a mutant of a driver should take to die; more are said, and do no harm."""
 
 
+@pytest.fixture(autouse=True)
+def as_in_a_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There pytest explains what failed to the last difference, and mutants must die in good time all the same."""
+    monkeypatch.setenv("CI", "true")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = [
         dict(report.user_properties)
