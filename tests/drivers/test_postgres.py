@@ -1,11 +1,11 @@
-"""The PostgreSQL driver: the suite, on both ways to send statements."""
+"""The PostgreSQL driver: the suite, with statements prepared or not, and with notifications or without."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -18,6 +18,14 @@ from jobcore.testing import ManualClock
 
 from servers import postgres
 
+_WAYS: Final = {
+    (True, True): "",
+    (True, False): ", polled",
+    (False, True): ", not prepared",
+    (False, False): ", through poolers",
+}
+"""What a harness's name says of (prepare, notify)."""
+
 
 class PostgresHarness(Harness):
     """Two schemas on the tests' server, empty when it begins."""
@@ -26,7 +34,8 @@ class PostgresHarness(Harness):
 
     def __init__(self, server: postgres.Server, **options: Any) -> None:
         self.clock = ManualClock()
-        self.name = f"PostgreSQL {server.version}{'' if options.get('prepare', True) else ', through poolers'}"
+        self.name = f"PostgreSQL {server.version}{_WAYS[options.get('prepare', True), options.get('notify', True)]}"
+        self.prompt = options.get("notify", True)
         self._server = server
         self._options = options
         self._schema = f"suite_{os.getpid()}"
@@ -118,7 +127,28 @@ class TestThroughPoolers(BackendSuite):
     @pytest.fixture
     def harness(self, postgres_server: postgres.Server) -> Iterator[Harness]:
         harness = PostgresHarness(postgres_server, prepare=False, notify=False)
-        harness.prompt = False
         harness.examples = 10
+        yield harness
+        harness.close()
+
+
+@pytest.mark.slow
+class TestPolled(BackendSuite):
+    """Sessions of the driver's own, in which it listens for nothing."""
+
+    @pytest.fixture
+    def harness(self, postgres_server: postgres.Server) -> Iterator[Harness]:
+        harness = PostgresHarness(postgres_server, notify=False)
+        yield harness
+        harness.close()
+
+
+@pytest.mark.slow
+class TestNotPrepared(BackendSuite):
+    """Nothing is prepared, and yet a session listens."""
+
+    @pytest.fixture
+    def harness(self, postgres_server: postgres.Server) -> Iterator[Harness]:
+        harness = PostgresHarness(postgres_server, prepare=False)
         yield harness
         harness.close()
