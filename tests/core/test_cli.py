@@ -368,6 +368,7 @@ def test_remove_by_state_asks_first(run: Run, shop: Any) -> None:
     asked = run("remove", "shop:mail", "--state", "failed", "--state", "broken", input="n\n")
     assert (asked.exit_code, shop.mail.counts().failed) == (1, 1)
     assert "Remove 2 jobs of queue 'mail'?" in asked.stderr
+    assert "Remove 1 job of queue 'mail'?" in run("remove", "shop:mail", "--state", "failed", input="n\n").stderr
     assert run("remove", "shop:mail", "--state", "failed", "--yes").stdout == "1 done\n"
     assert (shop.mail.counts().failed, shop.mail.counts().broken) == (0, 1)
 
@@ -408,7 +409,7 @@ def test_destroy_asks_first(run: Run, shop: Any, answer: str, left: int) -> None
     shop.mail.remove(["scheduled"])
     result = run("destroy", "shop:mail", input=answer)
     assert result.exit_code == (0 if left == 0 else 1)
-    assert "with 6 jobs of which 1 are running" in result.stderr
+    assert "with 6 jobs, 1 of them running?" in result.stderr
     counts = shop.mail.counts()
     assert sum(getattr(counts, state) for state in State) == left
 
@@ -416,7 +417,7 @@ def test_destroy_asks_first(run: Run, shop: Any, answer: str, left: int) -> None
 def test_destroy_does_not_ask_if_told_so(run: Run, shop: Any) -> None:
     shop.send.enqueue("a")
     result = run("destroy", "shop:mail", "--yes")
-    assert (result.exit_code, result.stdout) == (0, "destroyed queue 'mail', which held 1 jobs\n")
+    assert (result.exit_code, result.stdout) == (0, "destroyed queue 'mail', which held 1 job\n")
     assert shop.mail.counts().ready == 0
 
 

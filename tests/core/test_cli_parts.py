@@ -24,7 +24,7 @@ from jobcore.cli import logs
 from jobcore.cli.app import app
 from jobcore.cli.exits import ExitCode, code_of
 from jobcore.cli.options import duration
-from jobcore.cli.output import in_words, iso, when
+from jobcore.cli.output import counted, in_words, iso, when
 from jobcore.cli.processes import LONGEST_PAUSE, WORKED_PAUSE, Place, Pool, Salvage, pause
 from jobcore.cli.pulse import Listening
 from jobcore.cli.secrets import has_password, without_passwords
@@ -60,6 +60,11 @@ def test_times_exactly() -> None:
     assert iso(at) == "2023-11-14T22:13:20.123456Z"
     assert when(at, at + 120_000_000) == "2023-11-14 22:13:20Z (2 min ago)"
     assert (iso(None), when(None, at)) == (None, "")
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, "0 jobs"), (1, "1 job"), (2, "2 jobs"), (1234, "1,234 jobs")])
+def test_numbers_of_things(number: int, said: str) -> None:
+    assert counted(number, "job") == said
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def remove(
     with open_queue(queue, url) as found:
         if state:
             counts = found.counts()
-            _ask(f"Remove {sum(getattr(counts, each) for each in state)} jobs of queue {found.name!r}?", yes=yes)
+            held = output.counted(sum(getattr(counts, each) for each in state), "job")
+            _ask(f"Remove {held} of queue {found.name!r}?", yes=yes)
         _report(found, _apply(found, found.remove, ids, state or []), json=json)
 
 
@@ -56,10 +57,10 @@ def destroy(queue: options.AnyTarget, url: options.Url = None, yes: options.Yes 
     """Remove everything of a queue at once: jobs in any state, running ones too, and remembered ids."""
     with open_queue(queue, url) as found:
         counts = found.counts()
-        total = sum(getattr(counts, name) for name in counts.__struct_fields__)
-        _ask(f"Destroy queue {found.name!r}, with {total} jobs of which {counts.running} are running?", yes=yes)
+        held = output.counted(sum(getattr(counts, name) for name in counts.__struct_fields__), "job")
+        _ask(f"Destroy queue {found.name!r}, with {held}, {counts.running:,} of them running?", yes=yes)
         found.destroy()
-        typer.echo(f"destroyed queue {found.name!r}, which held {total} jobs")
+        typer.echo(f"destroyed queue {found.name!r}, which held {held}")
 
 
 @dataclass

@@ -89,6 +89,11 @@ def in_words(microseconds: int) -> str:
     return "now"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 job`, `1,204 jobs`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def _moment(time: int) -> datetime:
     return datetime.fromtimestamp(time / 1_000_000, UTC)
 

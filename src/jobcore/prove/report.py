@@ -129,7 +129,9 @@ class Report(Struct, frozen=True):
     def _recovery(self) -> str:
         if self._half is None:
             return "nothing that was lost was run again"
-        return f"half within {self._half:.2f} s, all within {self._most:.2f} s, of {len(self.recovery)} jobs"
+        number = len(self.recovery)
+        jobs = f"{number} job{'s' * (number != 1)}"
+        return f"half within {self._half:.2f} s, all within {self._most:.2f} s, of {jobs}"
 
 
 def _named(ids: Sequence[str]) -> str:
