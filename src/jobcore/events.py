@@ -126,16 +126,24 @@ class Teller:
         with self._changed:
             if self._closed:
                 return
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="jobcore-events", daemon=True)
-                self._thread.start()
             self._batches.append(events)
             self._waiting += len(events)
             while self._waiting > self._bound and len(self._batches) > 1:
                 gone = len(self._batches.popleft())
                 self._waiting -= gone
                 self._dropped += gone
+            if self._thread is None:
+                self._start()
             self._changed.notify()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="jobcore-events", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more threads: the next batch tries again
+            _log.warning("no thread can be started for listeners; events wait")
+        else:
+            self._thread = thread
 
     def close(self, timeout: float = 5.0) -> None:
         """Hand over what waits, for up to `timeout` seconds, and end the thread."""

@@ -43,6 +43,21 @@ def test_the_story_of_a_job_is_told_in_order():
     assert told.kinds("mine") == [Kind.PUSHED, Kind.DUPLICATE, Kind.STARTED, Kind.SUCCEEDED]
 
 
+def test_events_wait_while_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch):
+    told, events = Told(), [Event(Kind.RECOVERED, "q", f"{n}") for n in range(2)]
+    teller = Teller([told])
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        teller.tell(events[:1])
+    teller.tell(events[1:])
+    teller.close()
+    assert list(told) == events
+
+
+def refuse(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_an_event_says_what_which_when_and_why():
     told = Told()
     queue = Queue("q", "memory://", max_attempts=1)

@@ -110,6 +110,9 @@ def tried(given: Hunt, block: range) -> tuple[int, str] | None:
 
 
 def bound_memory(more: int) -> None:
-    """Have this process be refused what it asks for beyond so many bytes more than it has."""
-    has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (has + more, has + more))
+    """Have this process be refused what it asks for beyond so many bytes more than it has.
+
+    Of data, not of addresses: threads reserve 64 MiB of those each, and use next to nothing.
+    """
+    has = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (has + more, has + more))
