@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from jobcore import clocks
-from jobcore.backend import Backend, Counts, Diagnoses, Entry, Finding, Level, State
+from jobcore.backend import Backend, Confined, Counts, Diagnoses, Entry, Finding, Level, State
 from jobcore.codec import Undecodable
 from jobcore.queue import Queue
 
@@ -29,6 +29,15 @@ def examine_store(backend: Backend) -> Iterator[Finding]:
     """What a store guarantees, as far as its driver can tell. Raises BackendError."""
     if isinstance(backend, Diagnoses):
         yield from backend.diagnose()
+        return
+    if isinstance(backend, Confined):
+        yield Finding(
+            Level.DANGER,
+            "store",
+            f"it is kept in {backend.confined()}",
+            "its jobs end with that process; what others keep so can't be seen from here, and this one is new",
+            "sqlite:///PATH, redis:// or postgresql:// for jobs that are to be kept",
+        )
         return
     driver = type(backend).__name__
     yield Finding(

@@ -500,6 +500,25 @@ def test_what_cannot_be_reached_is_told_before_anything_is_started(run: Run, com
     assert run(*command, "shop:troubled").exit_code == 3
 
 
+@pytest.mark.usefixtures("shop", "plain_logging")
+def test_several_processes_cannot_share_a_memory(run: Run) -> None:
+    result = run("worker", "shop:mail", "--processes=2")
+    assert (result.exit_code, "queue 'mail' is kept in the memory of one process" in result.stderr) == (2, True)
+    assert "--concurrency" in result.stderr
+
+
+@pytest.mark.usefixtures("plain_logging")
+def test_a_worker_says_that_its_store_is_still_to_be_made(
+    run: Run, shop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = f"mail: there is no file {tmp_path}/typo.db yet: the first job that is enqueued makes it"
+    work = ("worker", "shop:mail", "--until-empty", "--url", "sqlite:///typo.db")
+    assert (run(*work).exit_code, told in caplog.messages) == (0, True)
+    caplog.clear()
+    run("enqueue", "shop:mail", "send", MADE, "--url", "sqlite:///typo.db")
+    assert (run(*work).exit_code, told in caplog.messages) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [

@@ -129,8 +129,11 @@ def test_jobs_that_this_program_does_not_know(queue: Queue[None]) -> None:
 
 
 def test_a_driver_that_cannot_tell_is_said_to_be_one() -> None:
-    (found,) = examine_store(MemoryBackend())
-    assert (found.level, found.found) == (Level.NOTE, "MemoryBackend can't say what its store guarantees")
+    class StrangersBackend(MemoryBackend):
+        confined = None
+
+    (found,) = examine_store(StrangersBackend())
+    assert (found.level, found.found) == (Level.NOTE, "StrangersBackend can't say what its store guarantees")
 
 
 # -- the command
@@ -208,7 +211,48 @@ def test_status_of_a_name_that_holds_nothing_says_which_do(run: Run, stored: str
     assert "the store has mail, video" in run("status", "mial", "--url", stored).stderr
 
 
-def test_looking_into_a_store_that_is_not_there_makes_none(run: Run, tmp_path: Path) -> None:
-    assert "the store holds no jobs" in run("status", "--url", "sqlite:///typo.db").stderr
-    assert run("doctor", "sqlite:///typo.db").exit_code == 0
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("status", "mail"),
+        ("list", "mail", "ready"),
+        ("show", "mail", "a"),
+        ("debug", "mail"),
+        ("redrive", "mail", "a"),
+        ("remove", "mail", "a"),
+        ("destroy", "mail", "--yes"),
+    ],
+)
+def test_a_store_that_is_not_there_is_said_not_to_be_and_none_is_made(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    result = run(*command, "--url", "sqlite:///typo.db")
+    assert (result.exit_code, f"there is no file {tmp_path}/typo.db yet" in result.stderr) == (2, True), result.output
     assert not (tmp_path / "typo.db").exists()
+
+
+@pytest.mark.parametrize("queues", [(), ("mail",)])
+def test_the_doctor_notes_a_store_that_is_not_there_and_makes_none(
+    run: Run, tmp_path: Path, queues: tuple[str, ...]
+) -> None:
+    told = json.loads(run("doctor", "sqlite:///typo.db", *queues, "--json").stdout)
+    assert {(one["where"], one["level"]) for one in told["findings"] if one["about"] == "file"} == {("store", "note")}
+    assert {one["where"] for one in told["findings"]} == {"store"}
+    assert not (tmp_path / "typo.db").exists()
+
+
+def test_an_empty_store_is_said_to_be_one(run: Run, stored: str) -> None:
+    run("destroy", "mail", "--url", stored, "--yes")
+    run("destroy", "video", "--url", stored, "--yes")
+    result = run("status", "--url", stored)
+    assert (result.exit_code, result.stderr) == (0, "the store holds no jobs\n")
+
+
+def test_a_store_in_memory_can_only_be_looked_at_from_within(run: Run) -> None:
+    told = json.loads(run("doctor", "memory://", "--json").stdout)
+    assert [(one["level"], one["found"]) for one in told["findings"]] == [
+        ("danger", "it is kept in the memory of one process")
+    ]
+    status = run("status", "mail", "--url", "memory://")
+    assert (status.exit_code, "of other processes' nothing can be seen from here" in status.stderr) == (0, True)

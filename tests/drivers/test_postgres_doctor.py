@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from jobcore.backend import Finding, Level, Push
+from jobcore.backend import Finding, Level, Makes, Push
 from jobcore.backends.postgres import PostgresBackend, diagnosis
 from jobcore.connect import open_backend
 
@@ -97,6 +97,15 @@ def test_looking_makes_no_tables(url: str) -> None:
         assert backend.queues() == []
     with session(url) as looker:
         assert looker.execute("SELECT to_regnamespace('jobcore')").fetchone() == (None,)
+
+
+def test_tables_that_are_still_to_be_made(url: str) -> None:
+    with closing(open_backend(f"{url}?schema=typo")) as backend:
+        assert isinstance(backend, Makes)
+        assert backend.unmade() == "there are no tables in the schema 'typo' yet"
+        assert told(backend, "schema").level is Level.NOTE  # and so they were not made
+        backend.push("q", [Push("a", b"{}")])
+        assert backend.unmade() is None
 
 
 def test_the_queues_that_there_are(backend: PostgresBackend) -> None:

@@ -55,8 +55,10 @@ def test_looking_makes_no_file(path: Path) -> None:
     assert backend.counts("q").ready == 0
     assert backend.peek("q", State.READY, 10).entries == []
     assert backend.wait(["q"], 0) == set()
+    assert backend.unmade() == f"there is no file {path} yet"
     assert not path.exists()
     backend.push("q", [Push("a", b"{}")])
+    assert backend.unmade() is None
     assert backend.queues() == ["q"]
     assert backend.wait(["q"], 0) == {"q"}
     backend.close()

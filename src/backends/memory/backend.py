@@ -139,6 +139,10 @@ class MemoryBackend:
         with self._looking(queue):
             self.store.queues.pop(queue, None)
 
+    def confined(self) -> str:
+        """See `Confined.confined`."""
+        return "the memory of one process"
+
     def close(self) -> None:
         """See `Backend.close`. The store stays, for those who share it."""
         self._closed = True

@@ -168,6 +168,11 @@ class PostgresBackend:
         self._transacting.close()
         self._waiting.close()
 
+    def unmade(self) -> str | None:
+        """See `Makes.unmade`."""
+        there = self._database.is_there()
+        return None if there else f"there are no tables in the schema {self._database.statements.schema!r} yet"
+
     def diagnose(self) -> list[Finding]:
         """See `Diagnoses.diagnose`. A schema that is not there yet is not made."""
         return list(findings(read_facts(self._database, notify=self._waiting.notify)))

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from jobcore.backend import BackendError, Clock, QueueClosed, Refused, Uncertain
 from jobcore.backends.postgres.connections import Connection, Connections, failure
 from jobcore.backends.postgres.rows import Parameters, Row
-from jobcore.backends.postgres.schema import migrate, missing
+from jobcore.backends.postgres.schema import is_there, migrate, missing
 from jobcore.backends.postgres.statements import Statements, Step
 
 Run: TypeAlias = Callable[[str, Parameters], list[Row]]
@@ -47,6 +47,10 @@ class Database:
         if not self._made:
             self.connections.call(lambda connection: migrate(connection, self.statements))
             self._made = True
+
+    def is_there(self) -> bool:
+        """Whether there are tables, of whatever step."""
+        return self.connections.call(lambda connection: is_there(connection, self.statements))
 
     def missing(self) -> list[Step]:
         """The steps that would make the tables, or bring them up to date."""

@@ -58,7 +58,7 @@ def missing(connection: psycopg.Connection[Any], statements: Statements) -> list
     Raises:
         Refused: it is of a later generation than this driver.
     """
-    if connection.execute(_THERE, [f'"{statements.schema}".migrations']).fetchone() == (False,):
+    if not is_there(connection, statements):
         return statements.steps
     rows = connection.execute(_TAKEN.format(Identifier(statements.schema))).fetchall()
     last = statements.steps[-1].number
@@ -70,6 +70,11 @@ def missing(connection: psycopg.Connection[Any], statements: Statements) -> list
             )
     taken = {number for number, _ in rows}
     return [step for step in statements.steps if step.number not in taken]
+
+
+def is_there(connection: psycopg.Connection[Any], statements: Statements) -> bool:
+    """Whether any step was taken."""
+    return connection.execute(_THERE, [f'"{statements.schema}".migrations']).fetchone() == (True,)
 
 
 def operations(statements: Statements, steps: Sequence[Step]) -> list[str]:

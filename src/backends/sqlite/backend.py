@@ -139,6 +139,10 @@ class SqliteBackend:
         """The version of the library, for a verdict on this driver."""
         return {"sqlite": sqlite3.sqlite_version}
 
+    def unmade(self) -> str | None:
+        """See `Makes.unmade`."""
+        return f"there is no file {self._file.path} yet" if self._file.is_missing() else None
+
     def diagnose(self) -> list[Finding]:
         """See `Diagnoses.diagnose`. A file that is not there yet is not made."""
         self._file.check_open()

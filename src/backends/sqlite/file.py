@@ -74,13 +74,18 @@ class File:
         """A number that changes with each commit, of any process. It is read from shared memory, not from disk."""
         with GATE, self._watching:
             self.check_open()
-            if self._is_missing():
+            if self.is_missing():
                 return 0
             try:
                 self._watcher = self._watcher or patiently(self._open, self._timeout)
                 return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
             except sqlite3.Error as error:
                 raise translated(error, self.path) from error
+
+    def is_missing(self) -> bool:
+        """Whether the file is still to be made, where it could be."""
+        # Path's own methods raise where a folder may not be looked into; opening says better what is wrong there.
+        return not os.path.exists(self.path) and os.path.isdir(self.path.parent)  # noqa: PTH110, PTH112 -- see above
 
     def check_open(self) -> None:
         """Raise QueueClosed after `close`."""
@@ -103,7 +108,7 @@ class File:
 
     def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
         self.check_open()
-        if self._is_missing():
+        if self.is_missing():
             with closing(_empty()) as nothing:
                 return look(nothing)
         db = self._idle.pop() if self._idle else self._open()
@@ -119,11 +124,6 @@ class File:
         else:
             self._idle.append(db)
         return seen
-
-    def _is_missing(self) -> bool:
-        """Whether the file is still to be made, where it could be."""
-        # Path's own methods raise where a folder may not be looked into; opening says better what is wrong there.
-        return not os.path.exists(self.path) and os.path.isdir(self.path.parent)  # noqa: PTH110, PTH112 -- see above
 
     def _open(self) -> sqlite3.Connection:
         """A new connection, to tables that are up to date. Raises sqlite3.Error where a lock is another's."""

@@ -3,7 +3,16 @@
 A driver imports this package and nothing else of jobcore.
 """
 
-from jobcore.backend.abilities import Diagnoses, Joins, Migrates, Transaction, Transacts, Wakes
+from jobcore.backend.abilities import (
+    Confined,
+    Diagnoses,
+    Joins,
+    Makes,
+    Migrates,
+    Transaction,
+    Transacts,
+    Wakes,
+)
 from jobcore.backend.checks import (
     MAX_PRIORITY,
     MIN_PRIORITY,
@@ -62,6 +71,7 @@ __all__ = [
     "Claimed",
     "Clock",
     "ConfigurationError",
+    "Confined",
     "Counts",
     "Diagnoses",
     "Entry",
@@ -72,6 +82,7 @@ __all__ = [
     "Joins",
     "Keep",
     "Level",
+    "Makes",
     "Migrates",
     "Move",
     "Opener",

@@ -78,6 +78,24 @@ class Diagnoses(Protocol):
 
 
 @runtime_checkable
+class Makes(Protocol):
+    """A store in which a file or tables have to be made before it can hold jobs: the first push does that."""
+
+    def unmade(self) -> str | None:
+        """What is still to be made, as in `there is no file /srv/jobs.db yet`; None once it is there. Makes nothing."""
+        ...
+
+
+@runtime_checkable
+class Confined(Protocol):
+    """A store that other processes can't see, and that is gone with its own."""
+
+    def confined(self) -> str:
+        """What it is kept in, as in `the memory of one process`."""
+        ...
+
+
+@runtime_checkable
 class Migrates(Protocol):
     """A store with tables that are made in numbered steps: by itself at its first use, or by their owner before."""
 

@@ -14,6 +14,7 @@ MIN_PRIORITY: Final = -100
 MAX_PRIORITY: Final = 100
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+_SUCCEEDED: Final = Succeed()
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _TIME_LIMIT: Final = 2**53
 """Times and durations stay below 2**53 µs (the year 2255), which every store counts exactly."""
@@ -85,15 +86,8 @@ def check_settle(queue: str, settlements: Sequence[tuple[Hold, Outcome]], keep: 
     _check_whole("keep.succeeded", keep.succeeded)
     for hold, outcome in settlements:
         _check_hold(hold)
-        match outcome:
-            case Succeed(value=None):
-                pass  # nearly all, and so the first
-            case Succeed(value=value) if not isinstance(value, bytes):
-                raise InvalidArgument(f"a value is bytes, not {type(value).__name__}")
-            case Retry(delay=delay):
-                _check_whole("delay", delay)
-            case Fail(state=state) if state not in FINISHED or state is State.SUCCEEDED:
-                raise InvalidArgument(f"a job fails as FAILED, TIMED_OUT or BROKEN, not {state!r}")
+        if outcome != _SUCCEEDED:  # as nearly all are, and patterns are slow
+            _check_outcome(outcome)
 
 
 def check_peek(queue: str, limit: int) -> None:
@@ -106,6 +100,16 @@ def _check_hold(hold: Hold) -> None:
     check_id(hold.id)
     _check_call(hold.call)
     _check_whole("fence", hold.fence)
+
+
+def _check_outcome(outcome: Outcome) -> None:
+    match outcome:
+        case Succeed(value=value) if value is not None and not isinstance(value, bytes):
+            raise InvalidArgument(f"a value is bytes, not {type(value).__name__}")
+        case Retry(delay=delay):
+            _check_whole("delay", delay)
+        case Fail(state=state) if state not in FINISHED or state is State.SUCCEEDED:
+            raise InvalidArgument(f"a job fails as FAILED, TIMED_OUT or BROKEN, not {state!r}")
 
 
 def _check_call(call: object) -> None:

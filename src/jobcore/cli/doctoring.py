@@ -12,7 +12,7 @@ from jobcore.backend import Diagnoses, Finding, Level
 from jobcore.cli import options, output
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.secrets import without_passwords
-from jobcore.cli.targets import all_queues, open_queue, open_store
+from jobcore.cli.targets import all_queues, open_queue, open_store, unmade_yet
 from jobcore.doctor import examine_queue, examine_store, worst
 from jobcore.errors import ConfigurationError
 
@@ -68,6 +68,8 @@ def _examine(stack: ExitStack, targets: Sequence[str], url: str | None) -> Itera
         yield from (("store", finding) for finding in examine_store(backend))
     known = {queue.name for queue, target in zip(queues, targets, strict=False) if ":" in target}
     for queue in queues:
+        if unmade_yet(queue.backend):
+            continue  # it holds nothing, and some are made by counting that
         yield from ((queue.name, finding) for finding in examine_queue(queue, decode=queue.name in known))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from jobcore.backend import Confined
 from jobcore.cli import options, output
 from jobcore.cli.targets import open_queues
 from jobcore.codec import JobType, Undecodable
@@ -40,6 +41,8 @@ def enqueue(
         output.print_json({"queue": found.name, **msgspec.structs.asdict(pushed)})
         return
     output.console().print(pushed.id)
+    if isinstance(found.backend, Confined):
+        output.say(f"the job ends with this command: its queue is kept in {found.backend.confined()}")
     if not pushed.created:
         output.say(f"nothing was stored: this id is {pushed.state or 'remembered'} already")
 

@@ -11,7 +11,7 @@ import typer
 from jobcore.backend import Diagnoses, State
 from jobcore.cli import entries, options, output
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.targets import all_queues, open_queue, open_store
+from jobcore.cli.targets import all_queues, check_there, open_store, open_stored
 from jobcore.debug import debugger
 from jobcore.queue import Queue
 
@@ -31,9 +31,11 @@ def status(
     """Count the jobs of queues, by state."""
     with ExitStack() as stack:
         if queue:
-            queues = [stack.enter_context(open_queue(target, url)) for target in queue]
+            queues = [stack.enter_context(open_stored(target, url)) for target in queue]
         else:
-            queues = all_queues(open_store(stack, url))
+            store = open_store(stack, url)
+            check_there(store)
+            queues = all_queues(store)
         counted = [{"queue": each.name, **msgspec.structs.asdict(each.counts())} for each in queues]
         unheard = list(_unheard(queues, counted)) if queue else []
     if json:
@@ -65,7 +67,7 @@ def list_(
     json: options.Json = False,
 ) -> None:
     """List the jobs in a state."""
-    with open_queue(queue, url) as found:
+    with open_stored(queue, url) as found:
         page = found.entries(state, limit, after)
     if json:
         listed = [entries.document(entry) for entry in page.entries]
@@ -79,7 +81,7 @@ def list_(
 
 def show(queue: options.AnyTarget, id: options.Id, url: options.Url = None, json: options.Json = False) -> None:
     """Show all that is known of one job."""
-    with open_queue(queue, url) as found:
+    with open_stored(queue, url) as found:
         entry = found.find(id)
     if entry is None:
         output.say(f"queue {found.name!r} has no job {id!r}; a job that succeeded is gone unless it is to be kept")
@@ -98,7 +100,7 @@ def debug(
     ] = 1.0,
 ) -> None:
     """Print a queue's counts and its first jobs, again and again, until Ctrl-C."""
-    with open_queue(queue, url) as found:
+    with open_stored(queue, url) as found:
         debugger(found, interval, write=typer.echo)
 
 

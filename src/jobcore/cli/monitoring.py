@@ -9,9 +9,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from jobcore.backend import BackendError
 from jobcore.cli import logs, options, secrets
 from jobcore.cli.signals import LOOK_UP, on_stop_signals
-from jobcore.cli.targets import open_queues
+from jobcore.cli.targets import open_queues, unmade_yet
 from jobcore.monitor import Monitor
 from jobcore.queue import Queue
 
@@ -48,6 +49,7 @@ def monitor(
     """Bring back the jobs of workers that died; each worker does so as well unless told not to."""
     begin(url, log_level)
     with open_queues(queue, url) as queues:
+        tell_unmade(queues)
         reach(queues)
         told: SimpleQueue[None] = SimpleQueue()
         watch = Monitor(*queues, interval=interval, abandon_after=abandon_after, lease=lease)
@@ -79,6 +81,14 @@ def reach(queues: Sequence[Queue[Any]]) -> None:
     """
     for queue in queues:
         queue.counts()
+
+
+def tell_unmade(queues: Sequence[Queue[Any]]) -> None:
+    """Say so if a store is still to be made: perhaps another one was meant, and this one stays empty."""
+    for queue in queues:
+        with suppress(BackendError):  # whoever works there tells of that
+            if unmade := unmade_yet(queue.backend):
+                _log.warning("%s: %s", queue.name, unmade)
 
 
 def start(watch: Monitor, stack: ExitStack) -> None:

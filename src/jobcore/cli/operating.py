@@ -10,7 +10,7 @@ from rich.progress import Progress
 from jobcore.backend import REDRIVABLE, Answer, State
 from jobcore.cli import options, output
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.targets import open_queue
+from jobcore.cli.targets import open_stored
 from jobcore.errors import InvalidArgument
 from jobcore.queue import Queue
 
@@ -30,7 +30,7 @@ def redrive(
     states = sorted(REDRIVABLE) if all else state or []
     if not REDRIVABLE.issuperset(states):
         raise InvalidArgument(f"only jobs that are {', '.join(sorted(REDRIVABLE))} can be redriven")
-    with open_queue(queue, url) as found:
+    with open_stored(queue, url) as found:
         _report(found, _apply(found, found.redrive, ids, states), json=json)
 
 
@@ -45,7 +45,7 @@ def remove(
     """Take jobs out of the store; running ones are refused."""
     if State.RUNNING in (state or []):
         raise InvalidArgument("running jobs can't be removed: wait for them, or stop their workers")
-    with open_queue(queue, url) as found:
+    with open_stored(queue, url) as found:
         if state:
             counts = found.counts()
             held = output.counted(sum(getattr(counts, each) for each in state), "job")
@@ -55,7 +55,7 @@ def remove(
 
 def destroy(queue: options.AnyTarget, url: options.Url = None, yes: options.Yes = False) -> None:
     """Remove everything of a queue at once: jobs in any state, running ones too, and remembered ids."""
-    with open_queue(queue, url) as found:
+    with open_stored(queue, url) as found:
         counts = found.counts()
         held = output.counted(sum(getattr(counts, name) for name in counts.__struct_fields__), "job")
         _ask(f"Destroy queue {found.name!r}, with {held}, {counts.running:,} of them running?", yes=yes)

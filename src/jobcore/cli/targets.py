@@ -12,8 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jobcore.backend import Backend, Diagnoses
+from jobcore.backend import Backend, Confined, Diagnoses, Makes
 from jobcore.binding import VARIABLE
+from jobcore.cli import output
 from jobcore.cli.secrets import given_url
 from jobcore.connect import open_backend
 from jobcore.errors import ConfigurationError
@@ -59,6 +60,36 @@ def open_queue(target: str, url: str | None) -> Iterator[Queue[Any]]:
         yield queue
     finally:
         queue.close()
+
+
+@contextmanager
+def open_stored(target: str, url: str | None) -> Iterator[Queue[Any]]:
+    """`open_queue`, of a store that is there to be looked into.
+
+    Raises:
+        ConfigurationError: as `open_queue`, or the store is still to be made.
+    """
+    with open_queue(target, url) as queue:
+        check_there(queue.backend)
+        yield queue
+
+
+def check_there(backend: Backend) -> None:
+    """See that there is a store to look into, and say so if that can show nothing.
+
+    Raises:
+        ConfigurationError: it is still to be made.
+    """
+    if unmade := unmade_yet(backend):
+        raise ConfigurationError(unmade)
+    if isinstance(backend, Confined):
+        output.say(f"this store is kept in {backend.confined()}: of other processes' nothing can be seen from here")
+
+
+def unmade_yet(backend: Backend) -> str | None:
+    """What a store lacks before it can hold jobs, and what makes it; None if it is there."""
+    unmade = backend.unmade() if isinstance(backend, Makes) else None
+    return f"{unmade}: the first job that is enqueued makes it" if unmade else None
 
 
 def open_store(stack: ExitStack, url: str | None) -> Backend:

@@ -11,13 +11,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from jobcore.backend import Confined
 from jobcore.cli import logs, options, secrets
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.monitoring import begin, names, reach, start
+from jobcore.cli.monitoring import begin, names, reach, start, tell_unmade
 from jobcore.cli.processes import Pool, Salvage
 from jobcore.cli.pulse import Pulse
 from jobcore.cli.signals import AT_ONCE, IN_ORDER, herald
 from jobcore.cli.targets import open_queues
+from jobcore.errors import ConfigurationError
 from jobcore.events import Event, Kind
 from jobcore.monitor import Monitor, new_holder
 from jobcore.queue import Queue
@@ -140,6 +142,8 @@ def worker(
     )
     begin(url, log_level)
     with open_queues(queue, url) as queues:
+        if lifeline is None:  # else the parent has said so
+            tell_unmade(queues)
         code = _supervise(queues, settings, processes) if processes else _work(queues, settings, holder, lifeline)
     raise typer.Exit(code)
 
@@ -179,6 +183,7 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
 def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int) -> int:
     """Be the parent of worker processes; returns its exit code."""
     reach(queues)
+    _check_shared(queues)
     url = secrets.given_url(settings.url)
     environment = {**os.environ, **({URL_VARIABLE: url} if url else {})}
     command = [sys.executable, "-m", "jobcore", *settings.arguments()]
@@ -188,6 +193,17 @@ def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int)
             start(Monitor(*queues, lease=settings.lease), stack)
         pool = Pool(processes, command, environment, salvage, lease=settings.lease, until_empty=settings.until_empty)
         return pool.run()
+
+
+def _check_shared(queues: Sequence[Queue[Any]]) -> None:
+    """See that all processes will find the same jobs. Raises ConfigurationError."""
+    for queue in queues:
+        if isinstance(queue.backend, Confined):
+            raise ConfigurationError(
+                f"queue {queue.name!r} is kept in {queue.backend.confined()}: under --processes each worker process "
+                "would have one of its own, and find no job. Leave --processes out (--concurrency says how many jobs "
+                "run at once), or name a store that processes share, such as --url sqlite:///jobs.db"
+            )
 
 
 def _stop_with_parent(lifeline: int, working: Worker) -> None:
