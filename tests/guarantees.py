@@ -152,7 +152,7 @@ def _sums(name: str, verdicts: Sequence[Verdict]) -> str:
 
 def _told(verdict: Verdict) -> Iterator[str]:
     yield from (f"* {what}: {name}" for what, name in verdict.subject.items())
-    yield f"* last run: {verdict.at}, histories drawn from {', '.join(map(str, verdict.seeds)) or 'nothing'}"
+    yield f"* last run: {verdict.run.at}, drawn from the seed {verdict.run.seed}"
     yield from (f"* law {note}" for note in notes_of(verdict))
 
 

@@ -39,7 +39,6 @@ class Concurrency:
     def test_threads_at_once_find_jobs_as_one_after_another_would(
         self, harness: Harness, one: Client, two: Client, effort: Effort, record_property: Record
     ) -> None:
-        record_property("seed", effort.seed)
         examples = 0
         for number in effort.rounds():
             histories = 1 + (effort.examples or harness.examples) // 4

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator
 
-from msgspec import Struct, field
-
-
-def _any_seed() -> int:
-    return secrets.randbelow(1 << 32)
+from msgspec import Struct
 
 
 class Effort(Struct, frozen=True):
     """How random histories are drawn.
 
     Attributes:
-        seed: what the first round of them is drawn from; each further round has the next number.
+        seed: what all tests draw their first round from; each further round has the next number.
         examples: how many a round tries; None: as many as the harness says.
         seconds: for how long further rounds are begun.
     """
 
-    seed: int = field(default_factory=_any_seed)
+    seed: int
     examples: int | None = None
     seconds: float = 0
 

@@ -20,7 +20,6 @@ class Loops:
     def test_whatever_happens_to_workers_all_jobs_come_to_their_ends(
         self, harness: Harness, effort: Effort, record_property: Callable[[str, object], None]
     ) -> None:
-        record_property("seed", effort.seed)
         if harness.clock is None:
             record_property("verdict", "variant")
         played = 0

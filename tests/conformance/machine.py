@@ -41,7 +41,6 @@ class Histories:
     """All laws at once, on random histories of two clients, with replies lost and clients that die."""
 
     def test_any_history_is_the_models(self, harness: Harness, effort: Effort, record_property: Record) -> None:
-        record_property("seed", effort.seed)
         examples = 0
         for number in effort.rounds():
             examples += _try_round(harness, number, effort.examples or harness.examples)

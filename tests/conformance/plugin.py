@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 import pytest
@@ -25,9 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--verdict-markdown", metavar="PATH", help="write the verdict as Markdown")
     group.addoption("--verdict-badge", metavar="PATH", help="write the verdict as an SVG badge")
     group.addoption(
-        "--conformance-law", metavar="N", type=int, action="append", default=[], help="try this law only; repeatable"
+        "--conformance-law",
+        metavar="N",
+        type=int,
+        choices=range(1, 14),
+        action="append",
+        default=[],
+        help="try this law only, of 1 to 13; repeatable",
     )
-    group.addoption("--conformance-seed", metavar="N", type=int, help="draw random histories from this seed")
+    group.addoption("--conformance-seed", metavar="N", type=int, help="draw all that is random as the run of this seed")
     group.addoption(
         "--conformance-quick", action="store_true", help="try one case of each test, and few random histories"
     )
@@ -41,7 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect a verdict where one is asked for."""
+    """Draw the one seed that all tests draw theirs from, and collect a verdict where one is asked for."""
+    if config.getoption("conformance_seed") is None:
+        config.option.conformance_seed = secrets.randbelow(1 << 32)
     if config.getoption("backend_url"):
         _check_store(config.getoption("backend_url"))
     if any(config.getoption(option) for option in _ASKING):

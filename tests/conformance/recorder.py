@@ -12,10 +12,11 @@ import pytest
 
 from jobcore.cli.secrets import without_passwords
 from jobcore.conformance import rendering
+from jobcore.conformance.again import command
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.laws import law_of
 from jobcore.conformance.subject import surroundings
-from jobcore.conformance.verdict import Case, Status, Verdict, judge
+from jobcore.conformance.verdict import Case, Run, Status, Verdict, judge
 
 KEY: Final = "jobcore.conformance"
 """The property of a test's report that holds what the verdict needs to know: reports travel, items don't."""
@@ -26,7 +27,13 @@ class Recorder:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        seed = config.getoption("conformance_seed")
+        self._run = Run(
+            at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            asked=config.getoption("conformance_law"),
+            seed=seed,
+            command=command(seed),
+        )
         self._cases: dict[str, dict[str, Case]] = {}
         self._subjects: dict[str, dict[str, str]] = {}
 
@@ -34,7 +41,7 @@ class Recorder:
     def verdicts(self) -> list[Verdict]:
         """One for each store that was tested."""
         return [
-            judge(name, self._subjects.get(name, {}) | surroundings(), [*cases.values()], self._at)
+            judge(name, self._subjects.get(name, {}) | surroundings(), [*cases.values()], self._run)
             for name, cases in self._cases.items()
         ]
 
@@ -90,7 +97,6 @@ def _case(report: pytest.TestReport, told: dict[str, Any], before: Case | None) 
         message=message_of(report),
         note=told.get("note", ""),
         examples=told.get("examples", 0),
-        seed=told.get("seed"),
     )
     if before is None:
         return case
@@ -112,9 +118,8 @@ def message_of(report: pytest.TestReport) -> str:
 
 def effort_of(config: pytest.Config) -> Effort:
     """How much this run is to try."""
-    seed = config.getoption("conformance_seed", None)
     return Effort(
-        **({} if seed is None else {"seed": seed}),
+        seed=config.getoption("conformance_seed", 0),
         examples=5 if config.getoption("conformance_quick", False) else None,
         seconds=config.getoption("conformance_thorough", 0),
     )

@@ -24,6 +24,8 @@ def as_text(verdict: Verdict) -> str:
         lines += ["", "  how it was checked, by law", *notes]
     for finding in verdict.judged:
         lines += _complaints(finding)
+    if verdict.run.command:
+        lines += ["", f"To repeat this run:  {verdict.run.command}"]
     return "\n".join(lines)
 
 
@@ -31,11 +33,11 @@ def headline(verdict: Verdict) -> str:
     """What was judged and how, in a line."""
     laws = [finding.status for finding in verdict.findings if finding.law.number is not None]
     details = [finding.status for finding in verdict.findings if finding.law.number is None]
-    seeds = f" (seed {', '.join(map(str, verdict.seeds))})" if verdict.seeds else ""
+    others = " asked for" if verdict.run.asked else f" and {_kept(details)} details"
     tests = sum(finding.tests for finding in verdict.findings)
     return (
-        f"{verdict.name}: {verdict.status.upper()}, kept {_kept(laws)} laws and {_kept(details)} details; "
-        f"{tests} tests, {verdict.examples} histories{seeds}, {verdict.seconds:.1f} s"
+        f"{verdict.name}: {verdict.status.upper()}, kept {_kept(laws)} law{'s' * (len(laws) != 1)}{others}; "
+        f"{tests} tests, {verdict.examples} histories, {verdict.seconds:.1f} s"
     )
 
 
@@ -64,7 +66,7 @@ def as_json(verdicts: Sequence[Verdict]) -> bytes:
 def as_badge(verdicts: Sequence[Verdict]) -> str:
     """An SVG image that says whether all of them passed."""
     status = status_of(verdicts)
-    left, right = "jobcore laws", status.value
+    left, right = f"jobcore {_asked(verdicts)}", status.value
     widths = [round(_LETTER * len(text)) + 12 for text in (left, right)]
     return _BADGE.format(
         total=sum(widths),
@@ -82,6 +84,11 @@ def status_of(verdicts: Sequence[Verdict]) -> Status:
     """What is said of all of them together."""
     statuses = {verdict.status for verdict in verdicts} or {Status.INCOMPLETE}
     return next(status for status in (Status.FAILED, Status.INCOMPLETE, Status.PASSED) if status in statuses)
+
+
+def _asked(verdicts: Sequence[Verdict]) -> str:
+    asked = sorted({number for verdict in verdicts for number in verdict.run.asked})
+    return f"law{'s' * (len(asked) != 1)} {', '.join(map(str, asked))}".strip()
 
 
 def notes_of(verdict: Verdict) -> Iterator[str]:
@@ -104,6 +111,8 @@ def _section(verdict: Verdict) -> Iterator[str]:
     yield f"## {headline(verdict)}"
     yield ""
     yield from (f"* {what}: {name}" for what, name in verdict.subject.items())
+    if verdict.run.command:
+        yield f"* again: `{verdict.run.command}`"
     yield ""
     yield "| law | | verdict | tests | time |"
     yield "|---|---|---|---|---|"

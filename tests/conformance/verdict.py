@@ -35,7 +35,6 @@ class Case(Struct, frozen=True):
         message: why it failed, in a few lines.
         note: how it was checked, where there are several ways.
         examples: how many histories it tried.
-        seed: what these were drawn from.
     """
 
     law: str
@@ -45,7 +44,6 @@ class Case(Struct, frozen=True):
     message: str = ""
     note: str = ""
     examples: int = 0
-    seed: int | None = None
 
 
 class Finding(Struct, frozen=True):
@@ -66,26 +64,40 @@ class Finding(Struct, frozen=True):
     notes: list[str]
 
 
+class Run(Struct, frozen=True):
+    """What was run.
+
+    Attributes:
+        at: when it began, in ISO 8601 and UTC.
+        asked: the numbers of the laws that it was asked to try; none: all laws and details.
+        seed: what all that is random was drawn from.
+        command: what repeats it, without passwords.
+    """
+
+    at: str = ""
+    asked: list[int] = []
+    seed: int = 0
+    command: str = ""
+
+
 class Verdict(Struct, frozen=True):
     """What is said of a driver.
 
     Attributes:
         name: what was tested: a URL without its password, or a suite's class.
         subject: names and versions of all that took part, by what they are.
-        findings: one for each law, then one for each fixed detail.
+        findings: one for each law, then one for each fixed detail; of those that were asked for.
         examples: how many random histories were tried.
-        seeds: what they were drawn from.
         seconds: how long it took.
-        at: when it began, in ISO 8601 and UTC.
+        run: what was run.
     """
 
     name: str
     subject: dict[str, str]
     findings: list[Finding]
     examples: int
-    seeds: list[int]
     seconds: float
-    at: str = ""
+    run: Run = Run()
     status: Status = field(default=Status.INCOMPLETE)
 
     @property
@@ -94,17 +106,17 @@ class Verdict(Struct, frozen=True):
         return [finding for finding in self.findings if finding.tests]
 
 
-def judge(name: str, subject: dict[str, str], cases: Sequence[Case], at: str = "") -> Verdict:
-    """The verdict that follows from the tests that were run."""
-    findings = [_find(law, [case for case in cases if case.law == key]) for key, law in all_laws().items()]
+def judge(name: str, subject: dict[str, str], cases: Sequence[Case], run: Run = Run()) -> Verdict:  # noqa: B008 -- frozen
+    """The verdict that follows from the tests of a run."""
+    asked = {key: law for key, law in all_laws().items() if not run.asked or law.number in run.asked}
+    findings = [_find(law, [case for case in cases if case.law == key]) for key, law in asked.items()]
     return Verdict(
         name=name,
         subject=subject,
         findings=findings,
         examples=sum(case.examples for case in cases),
-        seeds=[case.seed for case in cases if case.seed is not None],
         seconds=sum(case.seconds for case in cases),
-        at=at,
+        run=run,
         status=_overall([finding.status for finding in findings]),
     )
 

@@ -64,11 +64,14 @@ def test_a_good_driver_passes(tmp_path: Path) -> None:
     files = [f"--{kind}={tmp_path / kind}" for kind in ("json", "markdown", "badge")]
     done = run(tmp_path, "memory://scratch", "--law=7", "--quick", *files)
     assert (done.returncode, done.stderr) == (ExitCode.DONE, "")
+    assert done.stdout.startswith("memory://scratch: PASSED, kept 1 of 1 law asked for; ")
     assert "    7 Empty             passed" in done.stdout
     (verdict,) = json.loads((tmp_path / "json").read_bytes())["verdicts"]
     assert verdict["name"] == "memory://scratch"
     assert verdict["subject"]["package"].startswith("jobcore-queue ")
-    assert [finding["law"]["number"] for finding in verdict["findings"] if finding["tests"]] == [7]
+    assert [finding["law"]["number"] for finding in verdict["findings"]] == [7]
+    again = f"python -m jobcore conformance memory://scratch --law=7 --quick {' '.join(files)} --seed "
+    assert done.stdout.endswith(f"\nTo repeat this run:  {again}{verdict['run']['seed']}\n")
     assert "| 7 | Empty | passed |" in (tmp_path / "markdown").read_text()
     assert "</svg>" in (tmp_path / "badge").read_text()
 

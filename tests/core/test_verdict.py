@@ -14,7 +14,7 @@ from jobcore.conformance.laws import all_laws, law_of
 from jobcore.conformance.rendering import as_badge, as_json, as_markdown, as_text, status_of
 from jobcore.conformance.subject import describe
 from jobcore.conformance.suite import BackendSuite
-from jobcore.conformance.verdict import Case, Status, Verdict, judge
+from jobcore.conformance.verdict import Case, Run, Status, Verdict, judge
 from jobcore.conformance.verdict import Finding as FindingOnLaw
 
 pytest_plugins = ["pytester"]
@@ -95,9 +95,15 @@ class TestJudging:
         assert judge("mine", {}, [case("Law4Fenced")]).status is Status.INCOMPLETE
         assert judge("mine", {}, []).status is Status.INCOMPLETE
 
-    def test_sums_and_seeds_are_told(self) -> None:
-        verdict = judge("mine", {}, [case("Law1Kept"), case("Histories", examples=7, seed=3)])
-        assert (verdict.examples, verdict.seeds, verdict.seconds) == (7, [3], 1.0)
+    def test_of_laws_that_were_asked_for_only_those_count(self) -> None:
+        asked = Run(asked=[4, 7])
+        kept = judge("mine", {}, [case("Law4Fenced"), case("Law7Empty")], asked)
+        assert (kept.status, [finding.law.number for finding in kept.findings]) == (Status.PASSED, [4, 7])
+        assert judge("mine", {}, [case("Law4Fenced")], asked).status is Status.INCOMPLETE
+
+    def test_sums_are_told(self) -> None:
+        verdict = judge("mine", {}, [case("Law1Kept"), case("Histories", examples=7)])
+        assert (verdict.examples, verdict.seconds) == (7, 1.0)
 
 
 class TestRendering:
@@ -109,6 +115,16 @@ class TestRendering:
         assert text.startswith(f"mine: FAILED, kept 12 of 13 laws and {details} of {details} details")
         assert "  4 Fenced            failed" in text
         assert "Mine 1.0" in text
+
+    def test_what_was_asked_for_is_told(self) -> None:
+        one, two = (
+            judge("mine", {}, [case("Law4Fenced")], Run(asked=asked, command="again")) for asked in ([4], [4, 7])
+        )
+        assert as_text(one).startswith("mine: PASSED, kept 1 of 1 law asked for; 1 tests")
+        assert as_text(two).startswith("mine: INCOMPLETE, kept 1 of 2 laws asked for; 1 tests")
+        assert as_text(one).endswith("\nTo repeat this run:  again")
+        assert "jobcore law 4: passed" in as_badge([one])
+        assert "jobcore laws 4, 7: incomplete" in as_badge([two])
 
     def test_each_way_of_checking_is_told_once_with_its_laws(self) -> None:
         laws = ("Law1Kept", "Law8Bytes", "Listing")
@@ -182,10 +198,32 @@ class TestRun:
         assert verdict["subject"]["driver"] == "test_mine.Mine"
         assert verdict["subject"]["server"] == "Shoebox 3"
         assert [finding["law"]["number"] for finding in verdict["findings"] if finding["tests"]] == [law]
-        assert verdict["findings"][law - 1]["status"] == status
+        assert [finding["status"] for finding in verdict["findings"]] == [status]
+        assert f"--conformance-seed {verdict['run']['seed']}" in verdict["run"]["command"]
         assert (pytester.path / "v.md").read_text().startswith("## test_mine.py::TestMine")
         assert "</svg>" in (pytester.path / "v.svg").read_text()
         result.stdout.fnmatch_lines([f"*{law} *{status}*"])
+
+    def test_a_run_is_repeated_by_its_seed(self, pytester: pytest.Pytester) -> None:
+        noted = "(open('calls', 'a').write(f'{counts}\\n'), counts)[1]"
+        pytester.makepyfile(
+            test_mine=DRIVER.replace("return {counts}", f"counts = super().counts(queue); return {noted}")
+        )
+        run = [
+            "--import-mode=importlib",
+            "--conformance-quick",
+            "-k=any_history or come_to_their_ends",
+            "--verdict-json=v",
+        ]
+
+        def calls(*seed: str) -> str:
+            assert pytester.runpytest_subprocess(*run, *seed).ret == 0
+            return (pytester.path / "calls").read_text()
+
+        first = calls()
+        (verdict,) = json.loads((pytester.path / "v").read_bytes())["verdicts"]
+        assert first.count("\n") > 100
+        assert calls(f"--conformance-seed={verdict['run']['seed']}") == 2 * first
 
     def test_a_run_that_asks_for_nothing_is_left_alone(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(test_mine=DRIVER.replace("{counts}", "super().counts(queue)"))
