@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -480,6 +481,29 @@ def test_a_worker_runs_what_is_there_and_leaves(run: Run, shop: Any) -> None:
     shop.mail.enqueue_many([shop.send.job(str(n)) for n in range(3)])
     assert run("worker", "shop:mail", "shop:video", "--until-empty", "--limit", "mail=1").exit_code == 0
     assert shop.mail.counts().succeeded == 3
+
+
+@pytest.mark.usefixtures("plain_logging")
+def test_a_worker_until_empty_says_what_it_waits_for(
+    run: Run, shop: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jobcore.cli.held.LONG_SECONDS", 0.01)
+    said = threading.Event()
+
+    @shop.mail.job
+    def dawdle() -> None:
+        assert said.wait(20)
+
+    class Hearing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "still running: dawdle slow-one of mail, for 0 s" in record.getMessage():
+                said.set()
+
+    logging.getLogger("jobcore").addHandler(handler := Hearing())
+    shop.mail.enqueue(dawdle.job(), id="slow-one")
+    assert run("worker", "shop:mail", "--until-empty").exit_code == 0
+    logging.getLogger("jobcore").removeHandler(handler)
+    assert shop.mail.counts().succeeded == 1
 
 
 @pytest.mark.usefixtures("shop", "plain_logging")

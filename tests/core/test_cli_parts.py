@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from time import monotonic
 from typing import Any
 from unittest import mock
 
+import msgspec
 import pytest
 import typer
 from typer.main import get_command
@@ -26,9 +28,10 @@ from jobcore.cli.exits import ExitCode, code_of
 from jobcore.cli.options import duration
 from jobcore.cli.output import counted, in_words, iso, when
 from jobcore.cli.processes import LONGEST_PAUSE, WORKED_PAUSE, Place, Pool, Salvage, pause
-from jobcore.cli.pulse import Listening
+from jobcore.cli.pulse import Listening, Pulse
 from jobcore.cli.secrets import has_password, without_passwords
 from jobcore.errors import EnqueueUncertain, InvalidArgument, JobcoreError, Refused, Uncertain, UnknownJob
+from jobcore.events import Event, Kind
 
 BOUND = 20.0
 
@@ -146,6 +149,25 @@ def test_one_that_had_begun_to_work_is_not_waited_for_so_long(began: bool) -> No
         place.vacate(-signal.SIGKILL, again=True)
     assert place.due is not None
     assert (place.due - monotonic() <= WORKED_PAUSE) == began
+
+
+def test_a_parent_that_reads_nothing_does_not_hold_up_its_child() -> None:
+    """Whole signs of life are dropped: what is read later is no torn line."""
+    parent, child = socket.socketpair()
+    with parent, child:
+        child.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # as small as the system makes it
+        job = Event(Kind.STARTED, "mail", "x" * 200, "send", seconds=1.0)
+        pulse = Pulse(mock.Mock(running=lambda: [job]), 120.0, child.fileno())
+        beating = threading.Thread(target=lambda: [pulse.beat() for _ in range(1000)], daemon=True)
+        beating.start()
+        beating.join(BOUND)
+        assert not beating.is_alive()
+        pulse.stop()
+        child.shutdown(socket.SHUT_WR)
+        with parent.makefile("rb") as lines:
+            heard = [msgspec.json.decode(line) for line in lines]
+    assert 0 < len(heard) < 1000
+    assert heard == [[f"send {'x' * 200} of mail, for 1 s"]] * len(heard)
 
 
 class Graves:

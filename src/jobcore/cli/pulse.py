@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import io
 import os
+import socket
 import sys
 import threading
 from contextlib import suppress
@@ -18,14 +19,12 @@ from typing import Final
 
 import msgspec
 
+from jobcore.cli.held import named
 from jobcore.loops import every
 from jobcore.worker import Worker
 
 _LONGEST: Final = 1.0
 """Seconds between signs of life at the most: what runs is known to the parent so well."""
-
-_TOLD: Final = 5
-"""Jobs that a sign names, those that run longest."""
 
 
 def patience(lease: float) -> float:
@@ -39,12 +38,13 @@ class Pulse:
     Args:
         worker: whose jobs a sign names.
         lease: seconds.
-        parent: the pipe to the parent; None: there is no parent.
+        parent: the socket to the parent; None: there is no parent.
     """
 
     def __init__(self, worker: Worker, lease: float, parent: int | None) -> None:
         self._worker = worker
-        self._parent = parent
+        self._parent = None if parent is None else socket.socket(fileno=os.dup(parent))
+        self._rest = b""
         self._patience = patience(lease)
         self._interval = min(self._patience / 3, _LONGEST)
         self._stop = threading.Event()
@@ -59,19 +59,21 @@ class Pulse:
         """End, and call the watchdog off."""
         self._stop.set()
         faulthandler.cancel_dump_traceback_later()
+        if self._parent is not None:
+            self._parent.close()
 
     def beat(self) -> None:
         """One sign of life."""
         with suppress(AttributeError, OSError, io.UnsupportedOperation):  # stderr may be no file: then none is written
             faulthandler.dump_traceback_later(self._patience, file=sys.stderr)
         if self._parent is not None:
-            with suppress(OSError):  # the parent is gone, which another thread sees to
-                os.write(self._parent, msgspec.json.encode(self._running()) + b"\n")
+            with suppress(OSError):  # the parent is gone, which another thread sees to, or stands still
+                self._tell(self._parent)
 
-    def _running(self) -> list[str]:
-        jobs = self._worker.running()
-        named = [f"{job.name} {job.id} of {job.queue}, for {job.seconds or 0:.0f} s" for job in jobs[:_TOLD]]
-        return [*named, *([f"{len(jobs) - _TOLD} more"] if len(jobs) > _TOLD else [])]
+    def _tell(self, parent: socket.socket) -> None:
+        """Send the parent a sign, or the rest of the last one. Where it reads nothing, that one is dropped."""
+        line = self._rest or msgspec.json.encode(named(self._worker.running())) + b"\n"
+        self._rest = line[parent.send(line, socket.MSG_DONTWAIT) :]
 
 
 class Listening:

@@ -5,15 +5,18 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
+from msgspec import structs
 
+from jobcore import clocks
 from jobcore.backend import Confined
 from jobcore.cli import logs, options, secrets
 from jobcore.cli.exits import ExitCode
+from jobcore.cli.held import tell_left, telling_what_runs
 from jobcore.cli.monitoring import begin, names, reach, start, tell_unmade
 from jobcore.cli.processes import Pool, Salvage
 from jobcore.cli.pulse import Pulse
@@ -23,6 +26,7 @@ from jobcore.errors import ConfigurationError
 from jobcore.events import Event, Kind
 from jobcore.monitor import Monitor, new_holder
 from jobcore.queue import Queue
+from jobcore.settling import started_event
 from jobcore.shift import SETTLE_SECONDS
 from jobcore.worker import Worker
 
@@ -173,9 +177,11 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
             threading.Thread(target=_stop_with_parent, args=(lifeline, working), daemon=True).start()
         pulse.start()
         try:
-            working.run(until_empty=settings.until_empty)
+            with telling_what_runs(working.running) if settings.until_empty else nullcontext():
+                working.run(until_empty=settings.until_empty)
         finally:
             pulse.stop()
+    tell_left(working.held(), settings.lease, parent=lifeline is not None)
     _log.info("stopped")
     return ExitCode.STUCK if stuck else ExitCode.DONE
 
@@ -215,13 +221,20 @@ def _stop_with_parent(lifeline: int, working: Worker) -> None:
 
 
 class _Worker(Worker):
-    """A worker that says so when it is told to stop."""
+    """A worker that says so when it is told to stop, and can say what it has not settled by then."""
 
     say: Callable[[str], object]
 
     def stop(self, *, now: bool = False) -> None:
         super().stop(now=now)
         self.say(AT_ONCE if now else IN_ORDER)
+
+    def held(self) -> list[Event]:
+        """What has begun and is not settled, whether it still runs or has ended."""
+        now = clocks.steady()
+        lanes = [lane for mover in self._shift.movers for lane in mover.lanes]
+        tasks = [task for lane in lanes for task in list(lane.held) if task.began and not task.lost]
+        return [structs.replace(started_event(task), seconds=(task.ended or now) - task.began) for task in tasks]
 
 
 class _Stuck:
