@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 URL ?=
 LOCK ?=
 
-.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts prove fuzz lock audit clean
+.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts pictures prove fuzz lock audit clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,13 +67,16 @@ smoke: $(VENV)/.dev  ## Build the wheel and try it in a clean environment
 	.ci/smoke $(BIN)/python
 
 bench: $(VENV)/.test  ## Measure what has a goal (half an hour; less of it: ARGS='drain load --store redis --scale 0.1')
-	$(BIN)/python benchmarks/run.py $(ARGS)
+	$(BIN)/python benchmarks/run.py --json build/bench.json $(ARGS)
 
 bench-parts: $(VENV)/.test  ## Measure single steps: the codec, a decision, each verb of each driver
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 
 bench-peers: $(VENV)/.test  ## Measure other job queues beside ours, each in an environment of its own (some of them: ARGS='taskiq pgqueuer')
-	$(BIN)/python benchmarks/peers/compare.py $(ARGS)
+	$(BIN)/python benchmarks/peers/compare.py --json build/peers.json $(ARGS)
+
+pictures: $(VENV)/.bench  ## Draw docs/img from what bench and bench-peers measured last
+	$(BIN)/python benchmarks/pictures.py $(wildcard build/bench.json build/peers.json) docs/img
 
 prove: $(VENV)/.test  ## Kill workers, servers and connections for half an hour, on servers of its own; reports in build/prove
 	$(BIN)/python benchmarks/prove.py $(ARGS)

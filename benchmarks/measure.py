@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,7 @@ class Row:
         goal: for the ratio of both, or for `ours`.
         unit: of `ours`.
         store: where the jobs were.
+        points: what a picture is drawn of: single figures, by their place on its axis.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Row:
     goal: Goal
     unit: str = "jobs/s"
     store: str = ""
+    points: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def figures(self) -> list[float]:

@@ -43,6 +43,7 @@ def main() -> None:
         bench.close()
     screen.print(table(found))
     if options.json:
+        Path(options.json).parent.mkdir(exist_ok=True)
         Path(options.json).write_text(
             json.dumps({"machine": machine(), "rows": [told(row) for row in found]}, indent=1)
         )
@@ -96,7 +97,7 @@ def told(row: Row) -> dict[str, Any]:
     """A row for programs."""
     return {
         "store": row.store, "what": row.name, "unit": row.unit, "ours": [*row.ours], "bare": [*row.bare],
-        "value": row.value, "quartiles": row.spread, "goal": str(row.goal), "reached": row.met,
+        "value": row.value, "quartiles": row.spread, "goal": str(row.goal), "reached": row.met, "points": row.points,
     }  # fmt: skip
 
 
