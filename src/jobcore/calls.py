@@ -30,25 +30,29 @@ def run_of(cls: type, fields: tuple[str, ...]) -> Run:
     return _METHOD_CALLS[takes], inspect.iscoroutinefunction(run)
 
 
-def run_of_function(function: Callable[..., Any], places: int, names: tuple[str, ...], *, context: bool) -> Run:
+def run_of_function(function: Callable[..., Any], names: tuple[str, ...], *, context: bool) -> Run:
     """How a call that was stored as a Struct is made.
 
     Args:
         function: what is called.
-        places: how many of the Struct's fields are given by place; they come first.
-        names: the parameters that are given the rest, by name.
+        names: the parameters that are given the Struct's last fields, by name; the others are given by place.
         context: whether a context goes before all of them.
     """
+    called = _by_place(function, names) if names else function
 
     def without(job: Any, _state: Any, _context: Any) -> Any:
-        values = astuple(job)
-        return function(*values[:places], **dict(zip(names, values[places:], strict=True)))
+        return called(*astuple(job))
 
     def with_context(job: Any, _state: Any, context: Callable[[], Any]) -> Any:
-        values = astuple(job)
-        return function(context(), *values[:places], **dict(zip(names, values[places:], strict=True)))
+        return called(context(), *astuple(job))
 
     return (with_context if context else without), inspect.iscoroutinefunction(function)
+
+
+def _by_place(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """A function whose last parameters take names, as one that takes all by place."""
+    named = -len(names)
+    return lambda *values: function(*values[:named], **dict(zip(names, values[named:], strict=True)))
 
 
 def check_body(what: str, function: Callable[..., Any]) -> None:

@@ -93,7 +93,7 @@ def calls_of(function: Callable[..., Any], *, context: bool = False) -> tuple[ty
     calls = _struct(function, by_place, FunctionCall, kw_only=False)
     calls = _struct(function, by_name, calls, kw_only=True)
     names = tuple(parameter.name for parameter in by_name)
-    return calls, run_of_function(function, len(by_place), names, context=context)
+    return calls, run_of_function(function, names, context=context)
 
 
 def _hint(unknown: Collection[str]) -> str:
