@@ -153,7 +153,7 @@ class Hands:
         """Run a sync job. False: it returned an awaitable, and the hand has gone with it to the loop."""
         timeout = task.type.policy.timeout
         ended = call(task) if timeout is None else self.timeouts.call(task, timeout)
-        if inspect.isawaitable(ended):
+        if ended is not None and inspect.isawaitable(ended):
             if task.transaction is not None:
                 _drop(ended)
                 ended = Raised(InvalidArgument(THREAD_ONLY))

@@ -268,7 +268,8 @@ class Mover:
 
     def _take(self, lane: Lane, claimed: Claimed, sent: float) -> int:
         """Hold what was claimed, and pass it to the hands; returns how much of it does not go back unrun."""
-        tasks = [_task(lane, claim, sent + (claim.lease_until - claimed.now) / 1_000_000) for claim in claimed.claims]
+        now, then = clocks.steady(), claimed.now
+        tasks = [_task(lane, each, sent + (each.lease_until - then) / 1_000_000, now) for each in claimed.claims]
         self._bytes += sum(len(task.claim.payload) for task in tasks)
         lane.held.update(tasks)
         others = [task for task in tasks if task.claim.lost < ALONE_AFTER]
@@ -360,9 +361,9 @@ class Mover:
         self._mark = inf
 
 
-def _task(lane: Lane, claim: Claim, until: float) -> Task:
+def _task(lane: Lane, claim: Claim, until: float, now: float) -> Task:
     """A task for a claim; one whose payload can't be opened says so when its turn comes."""
     try:
-        return Task(lane, claim, *lane.registry.open(claim.payload), until)
+        return Task(lane, claim, *lane.registry.open(claim.payload), until, now)
     except Undecodable as error:
-        return Task(lane, claim, Unopened(error), NOTHING, until)
+        return Task(lane, claim, Unopened(error), NOTHING, until, now)

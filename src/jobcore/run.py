@@ -131,40 +131,37 @@ class Unopened:
 
 NOTHING: Final = msgspec.Raw(b"")
 
+_SUCCEEDED: Final = Succeed()  # what nearly all runs come to
 
-class Task:
+
+class Task(msgspec.Struct, eq=False):
     """One claimed job on its way through a worker. Times are seconds of `clocks.steady`.
 
-    Args:
+    Attributes:
         setting: what it has in common with others of its queue.
         claim: the job as the store gave it.
         type: what decodes and runs it.
         args: what it is decoded from.
         until: when its lease is over, unless it is extended.
+        claimed: when the store had given it.
     """
 
-    __slots__ = (
-        "abandoned", "answer", "args", "began", "cancelled", "claim", "claimed", "ended", "expired", "lost",
-        "outcome", "repeated", "setting", "transaction", "type", "until",
-    )  # fmt: skip
-
-    def __init__(self, setting: Setting, claim: Claim, type: Runnable, args: msgspec.Raw, until: float) -> None:
-        self.setting = setting
-        self.claim = claim
-        self.type = type
-        self.args = args
-        self.until = until
-        self.claimed = clocks.steady()
-        self.began = 0.0
-        self.ended = 0.0
-        self.outcome: Outcome | None = None
-        self.transaction: Transaction | None = None  # that the job asked for
-        self.answer: Answer | None = None  # the store's to its settlement
-        self.expired = False  # its timeout fired
-        self.cancelled = False  # the worker takes it back
-        self.abandoned = False  # ran on past timeout and grace: its lease is let go
-        self.lost = False  # the store says that the token is not current
-        self.repeated = False  # a call that settles it was sent, and no answer came
+    setting: Setting
+    claim: Claim
+    type: Runnable
+    args: msgspec.Raw
+    until: float
+    claimed: float
+    began: float = 0.0
+    ended: float = 0.0
+    outcome: Outcome | None = None
+    transaction: Transaction | None = None  # that the job asked for
+    answer: Answer | None = None  # the store's to its settlement
+    expired: bool = False  # its timeout fired
+    cancelled: bool = False  # the worker takes it back
+    abandoned: bool = False  # ran on past timeout and grace: its lease is let go
+    lost: bool = False  # the store says that the token is not current
+    repeated: bool = False  # a call that settles it was sent, and no answer came
 
     def context(self) -> JobContext[Any]:
         """What the job is told about itself."""
@@ -279,7 +276,7 @@ def interpret(ended: Any, policy: Policy, attempt: int, *, encode: bool = True) 
     """
     match ended:
         case None:
-            return Succeed()
+            return _SUCCEEDED
         case Success(value):
             return Succeed(_json(value) if encode and value is not None else None)
         case Retry(message, delay):
