@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
-from heapq import heapify, heappop, heappush, nsmallest
+from heapq import heappop, heappush, nsmallest
 from itertools import count
 from typing import Final
 
@@ -32,6 +32,7 @@ from jobcore.backend import (
     Succeed,
 )
 from jobcore.backends.memory.job import Job, Key
+from jobcore.backends.memory.line import Line
 
 _SECOND: Final = 1_000_000
 
@@ -39,15 +40,15 @@ _SECOND: Final = 1_000_000
 class Jobs:
     """The jobs of one queue. Whoever calls holds the lock, has checked the arguments, and says what time it is.
 
-    What claims and settlements need is at hand: of each priority the jobs that wait, as a heap by place; what
-    each call holds; and what has ended, in that order. Listings and counts look at every job.
+    What claims and settlements need is at hand: of each priority the jobs that wait, in line; what each call
+    holds; and what has ended, in that order. Listings and counts look at every job.
     """
 
     def __init__(self) -> None:
         ended = {state: OrderedDict[str, Job]() for state in State}
         self._jobs: dict[str, Job] = {}
-        self._waiting: defaultdict[int, list[tuple[int, int, Job]]] = defaultdict(list)
-        self._calls: dict[bytes, dict[str, Job]] = {}
+        self._lines: defaultdict[int, Line] = defaultdict(Line)
+        self._calls: defaultdict[bytes, dict[str, Job]] = defaultdict(dict)
         self._ended = ended | {State.TIMED_OUT: ended[State.FAILED]}  # which share a cap
         self._remembered: dict[str, int] = {}
         self._expiries: list[tuple[int, str]] = []
@@ -62,7 +63,7 @@ class Jobs:
             return Pushed(push.id, created=False, state=known.view(now) if known else None)
         job = Job(push, now, max(now + push.delay, push.run_at or 0), next(self._serial))
         self._jobs[push.id] = job
-        self._wait(job)
+        self._wait(job, now)
         return Pushed(push.id, created=True, state=job.view(now))
 
     def claim(self, limit: int, lease: int, holder: str, call: bytes, max_bytes: int, now: int) -> Claimed:
@@ -99,24 +100,25 @@ class Jobs:
         if job is None or not job.is_held(hold):
             return Answer.LOST
         self._release(job)
-        match outcome:
-            case Succeed(value):
-                job.reason, job.value = None, value
+        match outcome:  # without patterns within: they take longer than all the rest
+            case Succeed():
+                job.reason, job.value = None, outcome.value
                 self._end(job, State.SUCCEEDED, keep.succeeded, now)
-            case Fail(state, reason):
-                job.reason = reason
-                self._end(job, state, sys.maxsize if state is State.BROKEN else keep.failed, now)
-            case Retry(delay, reason):
-                job.reason = reason
-                self._wait_anew(job, now + delay)
+            case Fail():
+                job.reason = outcome.reason
+                self._end(job, outcome.state, sys.maxsize if outcome.state is State.BROKEN else keep.failed, now)
+            case Retry():
+                job.reason = outcome.reason
+                self._wait_anew(job, now + outcome.delay, now)
             case Return():
                 job.attempt -= 1
-                self._wait(job)
+                self._wait(job, now)
         return Answer.DONE
 
     def soonest(self) -> int | None:
         """The first place of all that wait, over all priorities."""
-        return min((waiting[0][0] for waiting in self._waiting.values() if waiting), default=None)
+        firsts = (line.first() for line in self._lines.values())
+        return min((job.place for job in firsts if job), default=None)
 
     def peek(self, state: State, limit: int, after: str | None, now: int) -> Page:
         """A page of a state's listing. The cursor is the key of the page's last."""
@@ -145,15 +147,15 @@ class Jobs:
         del self._ended[job.state][id]
         job.attempt = job.lost = 0
         job.finished_at = job.reason = None
-        self._wait_anew(job, now)
+        self._wait_anew(job, now, now)
         return Answer.DONE
 
     def remove(self, ids: Sequence[str], now: int) -> list[Answer]:
         """Take jobs out of the store."""
         answers = [self._remove(id, now) for id in ids]
-        for waiting in self._waiting.values():
-            waiting[:] = [row for row in waiting if self._jobs.get(row[-1].push.id) is row[-1]]
-            heapify(waiting)
+        gone = {id for id, answer in zip(ids, answers, strict=True) if answer is Answer.DONE}
+        for line in self._lines.values():
+            line.drop(gone)
         return answers
 
     def _remove(self, id: str, now: int) -> Answer:
@@ -162,28 +164,29 @@ class Jobs:
             return Answer.MISSING
         if job.state is State.RUNNING:
             return Answer.WRONG_STATE
-        self._drop(job, now)
+        self._ended[job.state].pop(id, None)
+        self._leave(job, now)
         return Answer.DONE
 
     # -- moving a job
 
-    def _wait(self, job: Job) -> None:
+    def _wait(self, job: Job, now: int) -> None:
         job.state = State.READY
-        heappush(self._waiting[job.push.priority], (job.place, job.seq, job))
+        self._lines[job.push.priority].add(job, now)
 
-    def _wait_anew(self, job: Job, place: int) -> None:
+    def _wait_anew(self, job: Job, place: int, now: int) -> None:
         job.place, job.seq = place, next(self._serial)
-        self._wait(job)
+        self._wait(job, now)
 
     def _take(self, limit: int, max_bytes: int, now: int) -> tuple[list[Job], bool]:
         """Due jobs, which wait no more, and whether `limit` or `max_bytes` ended the choice."""
         taken: list[Job] = []
-        for _, waiting in sorted(self._waiting.items(), reverse=True):
-            while waiting and waiting[0][0] <= now:
-                max_bytes -= len(waiting[0][-1].push.payload)
+        for _, line in sorted(self._lines.items(), reverse=True):
+            while (job := line.first()) and job.place <= now:
+                max_bytes -= len(job.push.payload)
                 if len(taken) == limit or (taken and max_bytes < 0):
                     return taken, True
-                taken.append(heappop(waiting)[-1])
+                taken.append(line.pop())
         return taken, len(taken) == limit
 
     def _end(self, job: Job, state: State, cap: int, now: int) -> None:
@@ -191,11 +194,10 @@ class Jobs:
         ended = self._ended[state]
         ended[job.push.id] = job
         while len(ended) > cap:
-            self._drop(next(iter(ended.values())), now)
+            self._leave(ended.popitem(last=False)[1], now)
 
-    def _drop(self, job: Job, now: int) -> None:
+    def _leave(self, job: Job, now: int) -> None:
         id, remember = job.push.id, job.push.remember
-        self._ended[job.state].pop(id, None)
         del self._jobs[id]
         if remember:
             expiry = self._remembered[id] = now + remember * _SECOND
@@ -215,7 +217,7 @@ class Jobs:
             push.id, call, self._fence, push.payload, push.priority, job.attempt, job.lost, job.pushed_at,
             job.started_at, until, lapsed_at,
         )  # fmt: skip
-        self._calls.setdefault(call, {})[push.id] = job
+        self._calls[call][push.id] = job
 
     def _release(self, job: Job) -> None:
         assert job.claim is not None  # noqa: S101 -- told to the type checker: its caller has looked
