@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,16 +10,12 @@ from typing import Final
 from msgspec import Struct
 from redis.exceptions import ResponseError
 
-from jobcore.backend import Finding, Level
+from jobcore.backend import Finding, Level, clock_finding, round_trip, server_finding
 from jobcore.backends.redis.link import Connection, exchange
 from jobcore.backends.redis.scripts import command
 
 _SETTINGS: Final = (b"appendfsync", b"save", b"min-replicas-to-write", b"maxclients")
-_PINGS: Final = 20
-
 _OLDEST: Final = (6, 2)
-_SLOW_SECONDS: Final = 0.01
-_FAR_SECONDS: Final = 1.0
 _FULL: Final = 0.9
 
 
@@ -48,7 +43,8 @@ def read_facts(connection: Connection) -> Facts:
     """Ask a server. Changes nothing."""
     lines = exchange(connection, command(b"INFO")).decode(errors="replace").splitlines()
     info = dict(line.split(":", 1) for line in lines if ":" in line)
-    return Facts(info, _settings(connection), _latency(connection), _ahead(connection))
+    latency = round_trip(lambda: exchange(connection, command(b"PING")))
+    return Facts(info, _settings(connection), latency, _ahead(connection))
 
 
 def keys_like(connection: Connection, pattern: bytes) -> set[bytes]:
@@ -72,15 +68,6 @@ def _settings(connection: Connection) -> dict[str, str] | None:
     return found
 
 
-def _latency(connection: Connection) -> float:
-    def ping() -> float:
-        begun = time.perf_counter()
-        exchange(connection, command(b"PING"))
-        return time.perf_counter() - begun
-
-    return statistics.median(ping() for _ in range(_PINGS))
-
-
 def _ahead(connection: Connection) -> float:
     before = time.time()
     seconds, micros = exchange(connection, command(b"TIME"))
@@ -97,17 +84,9 @@ def _server(facts: Facts) -> Iterator[Finding]:
     name = "Valkey" if "valkey_version" in facts.info else "Redis"
     version = facts.info.get("valkey_version") or facts.info.get("redis_version", "0")
     mode = facts.info.get("redis_mode", "standalone")
-    slow = facts.latency > _SLOW_SECONDS
-    said = f"{name} {version}, {mode}, {facts.latency * 1000:.2f} ms away"
-    numbers = tuple(int(part) for part in version.split(".")[:2])
-    if name == "Redis" and numbers < _OLDEST:
-        yield Finding(Level.DANGER, "server", said, "scripts may fail: 6.2 is the oldest that is supported", "upgrade")
-    elif slow:
-        yield Finding(
-            Level.WARNING, "server", said, "each call waits for that", "put workers and producers near the server"
-        )
-    else:
-        yield Finding(Level.OK, "server", said)
+    outdated = name == "Redis" and tuple(int(part) for part in version.split(".")[:2]) < _OLDEST
+    why = "scripts may fail: 6.2 is the oldest that is supported" if outdated else ""
+    yield server_finding(f"{name} {version}, {mode}", facts.latency, why)
 
 
 def _persistence(facts: Facts) -> Iterator[Finding]:
@@ -274,16 +253,7 @@ def _clients(facts: Facts) -> Iterator[Finding]:
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:
-    if abs(facts.ahead) > _FAR_SECONDS:
-        yield Finding(
-            Level.WARNING,
-            "clock",
-            f"the server's clock is {abs(facts.ahead):.1f} s {'ahead of' if facts.ahead > 0 else 'behind'} this one's",
-            "a run_at is met by the server's clock; if that is set, leases end early or delays grow",
-            "let both follow NTP",
-        )
-    else:
-        yield Finding(Level.OK, "clock", f"within {max(1, round(abs(facts.ahead) * 1000))} ms of this machine's")
+    yield clock_finding(facts.ahead)
 
 
 def _size(number: int) -> str:

@@ -26,7 +26,7 @@ from jobcore.backend.checks import (
     check_settle,
 )
 from jobcore.backend.clock import Clock, SystemClock
-from jobcore.backend.findings import Finding, Level
+from jobcore.backend.findings import Finding, Level, clock_finding, round_trip, server_finding
 from jobcore.backend.opening import Opener
 from jobcore.backend.options import url_options
 from jobcore.backend.protocol import Backend
@@ -110,5 +110,8 @@ __all__ = [
     "check_queue",
     "check_reclaim",
     "check_settle",
+    "clock_finding",
+    "round_trip",
+    "server_finding",
     "url_options",
 ]
