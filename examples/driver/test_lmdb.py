@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,9 @@ class LmdbHarness(Harness):
 
     def apart(self) -> Backend:
         return LmdbBackend(self._folder / "two", self.clock, sync=False)
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        return partial(LmdbBackend, self._folder / "one", sync=False)
 
 
 class TestLmdb(BackendSuite):

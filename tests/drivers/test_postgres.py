@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Final
 
 import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine
 
-from jobcore.backend import State
+from jobcore.backend import Backend, State
 from jobcore.backends.postgres import PostgresBackend
 from jobcore.conformance import BackendSuite, Client, Harness, Look
+from jobcore.connect import open_backend
 from jobcore.testing import ManualClock
 
 from servers import postgres
@@ -54,6 +56,10 @@ class PostgresHarness(Harness):
 
     def unclocked(self) -> PostgresBackend:
         return PostgresBackend(self._engine, schema=self._schema, **self._options)
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        options = "".join(f"&{name}=off" for name, on in self._options.items() if not on)
+        return partial(open_backend, f"{self._server.url}?schema={self._schema}{options}")
 
     def cut(self) -> bool:
         self._ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{self._schema}'")

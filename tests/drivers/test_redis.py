@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 from redis.cluster import RedisCluster
 
-from jobcore.backend import State
+from jobcore.backend import Backend, State
 from jobcore.backends.redis import RedisBackend
 from jobcore.conformance import BackendSuite, Client, Harness, Look
+from jobcore.connect import open_backend
 from jobcore.testing import ManualClock
 
 from servers import redis as servers
@@ -38,6 +40,10 @@ class RedisHarness(Harness):
 
     def unclocked(self) -> RedisBackend:
         return RedisBackend(self.client, prefix=self.prefix)
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        scheme = "redis+cluster" if self._server.is_cluster else "redis"
+        return partial(open_backend, f"{scheme}://{self._server.url.partition('://')[2]}?prefix={self.prefix}")
 
     def cut(self) -> bool:
         with self._server.client() as client:

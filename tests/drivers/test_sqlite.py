@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,9 @@ class SqliteHarness(Harness):
 
     def unclocked(self) -> Backend:
         return SqliteBackend(self._file, synchronous="NORMAL")
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        return partial(SqliteBackend, self._file, synchronous="NORMAL")
 
     def restart(self) -> bool:
         """Go on with what a process that is killed now would leave: the file and its log, without a last checkpoint."""
