@@ -67,10 +67,21 @@ def settings(url: str) -> Settings:
 def test_what_cannot_be_had_is_left_out_and_said() -> None:
     faults, left_out = settings("sqlite:///jobs.db").possible(restarts=False)
     assert faults == {Kind.KILL: 2, Kind.PAUSE: 2, Kind.CUT: 0, Kind.STALL: 0, Kind.SERVER: 0}
-    assert [each.partition(":")[0] for each in left_out] == ["cut", "stall", "server"]
+    apart = "this URL names no host to be cut off from"
+    assert left_out == [f"cut: {apart}", f"stall: {apart}", "server: there is no --restart-command"]
+    encrypted = "no proxy can stand before rediss://cellar"
+    assert settings("rediss://:secret@cellar").possible(restarts=True)[1] == [
+        f"cut: {encrypted}",
+        f"stall: {encrypted}",
+    ]
     assert settings("redis://cellar").possible(restarts=True) == (dict.fromkeys(Kind, 2), [])
     with pytest.raises(ConfigurationError, match="one process"):
         settings("memory://").possible(restarts=False)
+
+
+def test_what_nobody_asked_for_is_not_said_to_be_left_out() -> None:
+    asked = Settings("sqlite:///jobs.db", "q", 10, dict.fromkeys(Kind, 0) | {Kind.KILL: 1})
+    assert asked.possible(restarts=False) == (asked.faults, [])
 
 
 # -- journals

@@ -74,7 +74,7 @@ def test_postgres_keeps_its_word_while_workers_and_connections_are_killed(tmp_pa
     faults = {Kind.KILL: 2, Kind.PAUSE: 1, Kind.CUT: 2, Kind.STALL: 1, Kind.SERVER: 1}
     report = prove(postgres_url, tmp_path, faults)
     assert report.sound, report.document()
-    assert report.left_out == ["server: how to restart the server was not said"]
+    assert report.left_out == ["server: there is no --restart-command"]
     assert len(report.faults) == 6
 
 

@@ -105,10 +105,11 @@ def carry_out(settings: Settings, restart: Callable[[], object] | None, picture:
     from jobcore.prove.picture import picture as drawn
     from jobcore.prove.run import Run
 
+    faults, _ = settings.possible(restarts=restart is not None)
     folder = Path(tempfile.mkdtemp(prefix="jobcore-prove-"))
     sound = False
     try:
-        with _unwound_by_sigterm(), _progress(settings) as tell:
+        with _unwound_by_sigterm(), _progress(settings.jobs, sum(faults.values())) as tell:
             run = Run(settings, folder, restart=restart, tell=tell)
             report = run.execute()
         if picture:
@@ -145,15 +146,15 @@ def _unwound_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _progress(settings: Settings) -> Iterator[Callable[[Stage], object]]:
-    """Show on stderr how far a run has come."""
+def _progress(jobs: int, faults: int) -> Iterator[Callable[[Stage], object]]:
+    """Show on stderr how far a run has come, of so many jobs and faults."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     screen = output.console(err=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as shown:
-        pushed = shown.add_task("jobs acknowledged", total=settings.jobs)
-        struck = shown.add_task("faults", total=sum(settings.faults.values()))
+        pushed = shown.add_task("jobs acknowledged", total=jobs)
+        struck = shown.add_task("faults", total=faults)
 
         def tell(stage: Stage) -> None:
             shown.update(pushed, completed=stage.pushed)

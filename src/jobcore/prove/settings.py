@@ -57,9 +57,11 @@ class Settings(Struct, frozen=True):
             )
         reasons: dict[Kind, str] = {}
         if endpoint(self.url) is None:
-            why = f"no proxy can stand before a {self.store}:// store of this URL"
+            host = urlsplit(self.url).hostname
+            before = f"no proxy can stand before {self.store}://{host}"
+            why = before if host else "this URL names no host to be cut off from"
             reasons |= {Kind.CUT: why, Kind.STALL: why}
         if not restarts:
-            reasons[Kind.SERVER] = "how to restart the server was not said"
+            reasons[Kind.SERVER] = "there is no --restart-command"
         faults = {kind: 0 if kind in reasons else number for kind, number in self.faults.items()}
-        return faults, [f"{kind}: {why}" for kind, why in reasons.items()]
+        return faults, [f"{kind}: {why}" for kind, why in reasons.items() if self.faults.get(kind)]
