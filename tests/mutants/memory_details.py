@@ -132,8 +132,9 @@ MUTANTS: Final = [
         "`next_due` is that of the highest priority.",
         NextDue,
         "memory/jobs.py",
-        "min((waiting[0][0] for waiting in self._waiting.values() if waiting), default=None)",
-        "next((waiting[0][0] for _, waiting in sorted(self._waiting.items(), reverse=True) if waiting), None)",
+        "for line in self._lines.values())\n        return min((job.place for job in firsts if job), default=None)",
+        "for _, line in sorted(self._lines.items(), reverse=True))\n"
+        "        return next((job.place for job in firsts if job), None)",
     ),
     Mutant(
         "next-due-when-full",
@@ -164,8 +165,8 @@ MUTANTS: Final = [
         "A redriven job keeps its place.",
         Times,
         "memory/jobs.py",
-        "self._wait_anew(job, now)\n        return",
-        "self._wait_anew(job, job.place)\n        return",
+        "self._wait_anew(job, now, now)\n        return",
+        "self._wait_anew(job, job.place, now)\n        return",
     ),
     Mutant(
         "run-at-past",
