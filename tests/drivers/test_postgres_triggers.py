@@ -71,6 +71,9 @@ SCENES: Final = [
 ]
 
 
+TRIGGERS: Final = ("jobs_inserted", "jobs_deleted", "jobs_updated", "jobs_truncated")
+
+
 class Store:
     """A schema, and a program that is no client of ours: it has a plain connection."""
 
@@ -104,10 +107,7 @@ class Store:
         return {name: (oid, enabled) for name, oid, enabled in found}
 
     def healthy(self) -> bool:
-        return {name: enabled for name, (_, enabled) in self.triggers().items()} == {
-            "jobs_inserted": "O",
-            "jobs_updated": "O",
-        }
+        return {name: enabled for name, (_, enabled) in self.triggers().items()} == dict.fromkeys(TRIGGERS, "O")
 
     def heard(self, work: Callable[[], object]) -> list[str]:
         """What is told of while `work` is done, to its end: notifications come in the order of commits."""
@@ -270,6 +270,8 @@ class TestEnsuring:
         [
             "DROP TRIGGER jobs_inserted ON {s}.jobs",
             "DROP TRIGGER jobs_updated ON {s}.jobs",
+            "DROP TRIGGER jobs_deleted ON {s}.jobs",
+            "ALTER TABLE {s}.jobs DISABLE TRIGGER jobs_truncated",
             "DROP FUNCTION {s}.tell_ready CASCADE",
             "ALTER TABLE {s}.jobs DISABLE TRIGGER jobs_updated",
             "CREATE OR REPLACE TRIGGER jobs_inserted AFTER INSERT ON {s}.jobs EXECUTE FUNCTION {s}.tell_ready()",

@@ -155,8 +155,8 @@ MUTANTS: Final = [
         "One more job is kept than the cap says.",
         Law9Caps,
         "postgres/sql/trim_succeeded.sql",
-        "greatest(0, jobs - %(cap)s)",
-        "greatest(0, jobs - %(cap)s - 1)",
+        "greatest(0, kept.jobs + uncounted.jobs - %(cap)s)",
+        "greatest(0, kept.jobs + uncounted.jobs - %(cap)s - 1)",
     ),
     Mutant(
         "destroy-by-prefix",

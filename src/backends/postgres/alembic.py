@@ -5,7 +5,7 @@ In a revision:
     from jobcore.backends.postgres.alembic import upgrade as upgrade_jobcore
 
     def upgrade():
-        upgrade_jobcore(op, to=6)              # and in a later one: upgrade_jobcore(op, since=6, to=7)
+        upgrade_jobcore(op, to=7)              # and in a later one: upgrade_jobcore(op, since=7, to=8)
 
 In env.py, with `include_schemas=True`, one of these, so that autogenerate finds no drift:
 
@@ -114,6 +114,13 @@ def metadata(schema: str = "jobcore") -> MetaData:
         *(Column(name, Text, primary_key=True) for name in ("queue", "cap")),
         Column("jobs", BigInteger, nullable=False),
     )
+    uncounted = Table(
+        "uncounted",
+        tables,
+        *(Column(name, Text, nullable=False) for name in ("queue", "cap")),
+        Column("jobs", BigInteger, nullable=False),
+    )
+    Index("uncounted_cap", uncounted.c.queue, uncounted.c.cap)
     Table(
         "migrations",
         tables,

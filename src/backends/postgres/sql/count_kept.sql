@@ -1,7 +1,10 @@
--- settle, before it first counts on what is counted, and now and then: count anew what the queue keeps. Other programs
--- may have deleted jobs, or an older jobcore settled some.
+-- settle, before it first counts on what is counted, and now and then: count anew what the queue keeps. An older jobcore
+-- may have settled jobs, or another program deleted some while the triggers that tell of that were not there.
 --
 -- Parameters: queue. Gives nothing. Runs in settle's transaction under the queue's lock. Reads all that is kept.
+WITH told AS (
+    DELETE FROM {schema}.uncounted WHERE queue = %(queue)s
+)
 INSERT INTO {schema}.kept (queue, cap, jobs)
 SELECT %(queue)s, cap, (
     SELECT count(*) FROM {schema}.jobs WHERE queue = %(queue)s AND state = ANY (states)

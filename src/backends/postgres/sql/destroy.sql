@@ -5,5 +5,7 @@ WITH journal AS (
     DELETE FROM {schema}.returns WHERE queue = %(queue)s
 ), counted AS (
     DELETE FROM {schema}.kept WHERE queue = %(queue)s
+), uncounted AS (
+    DELETE FROM {schema}.uncounted WHERE queue = %(queue)s
 )
 DELETE FROM {schema}.jobs WHERE queue = %(queue)s

@@ -3,7 +3,8 @@
 -- No parameters. Gives one row, one JSON object. Reads catalogs and statistics; locks nothing. Works without the schema.
 WITH privilege (object, wanted, granted) AS (
     SELECT 'TABLE ' || name, wanted, has_table_privilege(to_regclass(name), wanted)
-    FROM unnest(ARRAY['{schema}.jobs', '{schema}.returns', '{schema}.sleepers', '{schema}.kept']) AS name,
+    FROM unnest(ARRAY[
+        '{schema}.jobs', '{schema}.returns', '{schema}.sleepers', '{schema}.kept', '{schema}.uncounted']) AS name,
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted
     UNION ALL
     SELECT 'SEQUENCE {schema}.batches', 'USAGE', has_sequence_privilege(to_regclass('{schema}.batches'), 'USAGE')
@@ -59,7 +60,7 @@ SELECT json_build_object(
     ),
     'triggers', (
         SELECT count(*) FROM pg_trigger
-        WHERE tgrelid = to_regclass('{schema}.jobs') AND tgname IN ('jobs_inserted', 'jobs_updated')
-            AND tgenabled IN ('O', 'A')
+        WHERE tgrelid = to_regclass('{schema}.jobs') AND tgenabled IN ('O', 'A')
+            AND tgname IN ('jobs_inserted', 'jobs_deleted', 'jobs_updated', 'jobs_truncated')
     )
 )

@@ -1,13 +1,18 @@
 -- settle, after it kept successes: leave the newest.
 --
 -- Parameters: queue; now (µs, or null: the server's clock); cap. Reads as many jobs as it deletes: those that are kept are
---   counted in kept.
+--   counted in kept, with what other programs have changed since in uncounted.
 -- Gives nothing. Runs in settle's transaction under the queue's lock: only so does it see all that was settled before.
 -- Locks: the jobs that it deletes.
 WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
+), told AS (
+    DELETE FROM {schema}.uncounted WHERE queue = %(queue)s AND cap = 'succeeded' RETURNING jobs
+), uncounted AS MATERIALIZED (
+    SELECT coalesce(sum(jobs), 0)::bigint AS jobs FROM told
 ), excess AS MATERIALIZED (
-    SELECT greatest(0, jobs - %(cap)s) AS jobs FROM {schema}.kept WHERE queue = %(queue)s AND cap = 'succeeded'
+    SELECT greatest(0, kept.jobs + uncounted.jobs - %(cap)s) AS jobs
+    FROM uncounted, {schema}.kept AS kept WHERE queue = %(queue)s AND cap = 'succeeded'
 ), oldest AS MATERIALIZED (
     SELECT queue, id FROM {schema}.jobs
     WHERE queue = %(queue)s AND state = 'succeeded' ORDER BY settled LIMIT (SELECT jobs FROM excess)
@@ -16,9 +21,10 @@ WITH clock AS MATERIALIZED (
     WHERE job.queue = oldest.queue AND job.id = oldest.id
     RETURNING job.id, remember
 ), discounted AS (
-    UPDATE {schema}.kept AS kept SET jobs = kept.jobs - excess.jobs
-    FROM excess
-    WHERE excess.jobs > 0 AND kept.queue = %(queue)s AND kept.cap = 'succeeded'
+    -- By what is deleted here: of what another program is deleting at this moment it will tell itself.
+    UPDATE {schema}.kept AS kept SET jobs = kept.jobs + change.jobs
+    FROM (SELECT jobs - (SELECT count(*) FROM gone) AS jobs FROM uncounted) AS change
+    WHERE change.jobs <> 0 AND kept.queue = %(queue)s AND kept.cap = 'succeeded'
 ), forgotten AS (
     -- As in settle.
     DELETE FROM {schema}.jobs AS job USING (
