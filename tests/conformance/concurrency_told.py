@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from jobcore.backend import Claim, Entry, Hold
 from jobcore.conformance.concurrency_job import Job
-from jobcore.conformance.counterexample import shown, source
+from jobcore.conformance.counterexample import shown, table
 from jobcore.conformance.history import Operation, Silence
 from jobcore.conformance.laws import all_laws
 from jobcore.conformance.linearizability import Unexplained
+from jobcore.conformance.script import Source
 
 _LAWS: Final = {
     "push": "Law5Idempotent",
@@ -42,27 +43,26 @@ def told(found: Unexplained[Job]) -> str:
 def _table(found: Unexplained[Job]) -> Iterator[str]:
     operations = sorted(found.before, key=lambda one: one.invoked)
     begin = operations[0].invoked
-    tokens = _tokens(operations)
-    rows = [_COLUMNS, *(_row(one, begin, tokens, "!" if one is found.operation else "") for one in operations)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    source = Source(holds=_tokens(operations))
+    yield from table(
+        [_COLUMNS, *(_row(one, begin, source, "!" if one is found.operation else "") for one in operations)]
+    )
 
 
-def _row(operation: Operation, begin: int, tokens: Sequence[Hold], mark: str) -> tuple[str, ...]:
-    arguments = ", ".join(source(argument, tokens) for argument in operation.arguments)
+def _row(operation: Operation, begin: int, source: Source, mark: str) -> tuple[str, ...]:
+    arguments = ", ".join(source.of(argument) for argument in operation.arguments)
     ended = "" if operation.returned is None else f"{(operation.returned - begin) // 1000}"
     began = f"{(operation.invoked - begin) // 1000}"
-    answer = _answer(operation.answer, tokens)
+    answer = _answer(operation.answer, source)
     return mark, began, ended, operation.client, f"{operation.verb}({arguments})", answer
 
 
-def _answer(answer: Any, tokens: Sequence[Hold]) -> str:
+def _answer(answer: Any, source: Source) -> str:
     match answer:
         case Silence():
             return "no answer"
         case Claim():
-            return f"{source(answer.hold, tokens)}, attempt {answer.attempt}, lost {answer.lost}, {answer.payload!r}"
+            return f"{source.of(answer.hold)}, attempt {answer.attempt}, lost {answer.lost}, {answer.payload!r}"
         case Entry():
             held = f", held by {answer.holder}" if answer.holder else ""
             return f"{answer.state}, attempt {answer.attempt}, lost {answer.lost}{held}, {answer.payload!r}"

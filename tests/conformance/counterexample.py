@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from jobcore.backend import Claim, Claimed, Entry, Hold, Pushed
+from jobcore.backend import Claim, Claimed, Entry, Page, Pushed
 from jobcore.conformance.laws import all_laws
+from jobcore.conformance.script import Source, script
+from jobcore.conformance.steps import Answered, Step
 
-LOST: Final = "lost"
-"""What is shown of an answer that did not come."""
-
-
-class Step(msgspec.Struct):
-    """A call that was made.
-
-    Attributes:
-        who: the number of the client.
-        verb: what was called; `open` for a client that took another's place.
-        arguments: those behind the queue's name.
-        answer: what came back, as it is shown, or LOST.
-    """
-
-    who: int
-    verb: str
-    arguments: tuple[Any, ...] = ()
-    answer: str = ""
+_HEAD: Final = ("who", "call", "answer", "should have been")
 
 
 class Disagreement(AssertionError):
@@ -37,28 +19,48 @@ class Disagreement(AssertionError):
 
     Attributes:
         law: the name of the class of the law that is broken.
-        at: when it was seen, in seconds of the monotonic clock.
+        got: the answer, or what is wrong of it, in words.
+        wanted: what it should have been, in words.
+        check: Python that is true of a right `answer`; empty if there was none.
     """
 
-    def __init__(self, law: str, got: object, wanted: object) -> None:
-        self.law = law
-        self.at = time.monotonic()
-        self.got, self.wanted = different(got, wanted)
-        super().__init__(f"{all_laws()[law]}: {self.got}, and not {self.wanted}")
+    def __init__(self, law: str, got: str, wanted: str, check: str) -> None:
+        self.law, self.got, self.wanted, self.check = law, got, wanted, check
+        super().__init__(f"{all_laws()[law]}: {got}, and not {wanted}")
 
 
-def told(
-    error: Disagreement, history: Sequence[Step], tokens: Sequence[Hold], url: str | None, began: int | None = None
-) -> str:
+def disagreement(law: str, got: object, wanted: object, seen: str) -> Disagreement:
+    """Two answers that differ, told whole; `seen` is Python for what is compared."""
+    return Disagreement(law, shown(got), shown(wanted), f"{seen} == {Source().of(wanted)}")
+
+
+def difference(
+    law: str, got: Sequence[Entry | Claim], wanted: Sequence[Entry | Claim], seen: str, began: int
+) -> Disagreement:
+    """Two lists that differ, told by their ids, or, if these are alike, by the fields that differ."""
+    ids, right = [one.id for one in got], [one.id for one in wanted]
+    if ids != right:
+        return disagreement(law, ids, right, f"[one.id for one in {seen}]")
+    pairs = [(one, other) for one, other in zip(got, wanted, strict=True) if one != other]
+    one, other = pairs[0]
+    fields = [name for name in one.__struct_fields__ if any(getattr(a, name) != getattr(b, name) for a, b in pairs)]
+    source = Source(began=began)
+    told = [", ".join(f"{name}={source.field(each, name)}" for name in fields) for each in (one, other)]
+    values = ", ".join(f"({', '.join(source.field(each, name) for name in ('id', *fields))})" for each in wanted)
+    check = f"[({', '.join(f'one.{name}' for name in ('id', *fields))}) for one in {seen}] == [{values}]"
+    return Disagreement(law, f"{one.id}: {told[0]}", f"{other.id}: {told[1]}", check)
+
+
+def told(error: Disagreement, history: Sequence[Answered], url: str | None, began: int | None) -> str:
     """Which law is broken, the history, and, if the store can be opened again by its URL, the script.
 
-    `began` is what a clock in hand stood at before the first call.
+    `began` is what a clock in hand stood at before the first call; None if there was none.
     """
     law = all_laws()[error.law]
-    lines = [f"Broken is {law}: {law.sentence}", "", *_table(history, tokens), ""]
-    lines += [f"The last answer was   {error.got}", f"and should have been  {error.wanted}"]
+    lines = [f"Broken is {law}: {law.sentence}", "", *_table(error, history)]
     if url:
-        lines += ["", f"To replay it on {url}, save this and run it with the URL:", "", script(history, tokens, began)]
+        lines += ["", f"To replay it on {url}, save this and run it with the URL:", ""]
+        lines += [script(history, error.check, began)]
     return "\n".join(lines)
 
 
@@ -67,6 +69,8 @@ def shown(answer: object) -> str:
     match answer:
         case Claimed():
             return shown(answer.claims)
+        case Page():
+            return shown(answer.entries)
         case Claim() | Entry():
             return answer.id
         case Pushed():
@@ -75,103 +79,33 @@ def shown(answer: object) -> str:
             return answer.name
         case list() | tuple():
             return ", ".join(map(shown, answer)) or "nothing"
+        case str():
+            return answer
         case None:
             return ""
         case _:
             return repr(answer)
 
 
-def different(got: object, wanted: object) -> tuple[str, str]:
-    """Two answers in words in which their difference shows."""
-    if shown(got) != shown(wanted) or not (isinstance(got, list) and isinstance(wanted, list)):
-        return shown(got), shown(wanted)
-    one, other = next((one, other) for one, other in zip(got, wanted, strict=True) if one != other)
-    fields = [name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name)]
-    words = (", ".join(f"{name}={shown(getattr(value, name)) or None}" for name in fields) for value in (one, other))
-    first, second = words
-    return f"{one.id}: {first}", f"{other.id}: {second}"
+def _table(error: Disagreement, history: Sequence[Answered]) -> list[str]:
+    source = Source(history)
+    *before, last = history
+    rows = [row for step, answer in before for row in _rows(step, source, shown(answer))]
+    rows += [(*row, error.wanted) for row in _rows(last.step, source, error.got)]
+    return table([_HEAD, *rows])
 
 
-def script(history: Sequence[Step], tokens: Sequence[Hold], began: int | None = None) -> str:
-    """Python that makes the same calls, by a clock that begins where theirs did, and prints what comes back."""
-    calls = [f"{'send' if step.answer == LOST else 'ask'}({step.who}, {_call(step, tokens)})" for step in history]
-    clock = "None" if began is None else f"ManualClock({began})"
-    return _SCRIPT.format(calls="\n".join(calls), clock=clock)
+def _rows(step: Step, source: Source, answer: str) -> Iterator[tuple[str, ...]]:
+    """A step's row; one more if its first answer was lost."""
+    who, call = f"client {step.who}", source.call(step)
+    if step.lost or step.verb == "die":
+        yield who, call, "lost"
+    if step.verb != "die":
+        yield who, call, answer
 
 
-def source(value: object, tokens: Sequence[Hold]) -> str:
-    """A value as Python's source; tokens by their number, as each run has its own."""
-    match value:
-        case Hold() if value in tokens:
-            return f"tokens[{tokens.index(value)}]"
-        case Hold() if (real := msgspec.structs.replace(value, fence=value.fence - 1)) in tokens:
-            return f"forged(tokens[{tokens.index(real)}])"
-        case msgspec.Struct():
-            return f"{type(value).__name__}({', '.join(_fields(value, tokens))})"
-        case Enum():
-            return str(f"{type(value).__name__}.{value.name}")
-        case bytes() if len(value) == 16:
-            return f"call({int.from_bytes(value)})"
-        case list():
-            return f"[{', '.join(source(item, tokens) for item in value)}]"
-        case tuple():
-            return f"({', '.join(source(item, tokens) for item in value)})"
-        case _:
-            return repr(value)
-
-
-def _fields(value: msgspec.Struct, tokens: Sequence[Hold]) -> list[str]:
-    given = [(field, getattr(value, field.name)) for field in msgspec.structs.fields(value)]
-    return [f"{field.name}={source(item, tokens)}" for field, item in given if item != field.default]
-
-
-def _call(step: Step, tokens: Sequence[Hold]) -> str:
-    return ", ".join([repr(step.verb), *(source(item, tokens) for item in step.arguments)])
-
-
-def _table(history: Sequence[Step], tokens: Sequence[Hold]) -> list[str]:
-    rows = [
-        (f"client {step.who}", f"{step.verb}({', '.join(source(it, tokens) for it in step.arguments)})", step.answer)
-        for step in history
-    ]
-    width = max((len(call) for _, call, _ in rows), default=0)
-    return [
-        f"{who}  {call:<{width}}  {answer}".rstrip() for who, call, answer in [("who     ", "call", "answer"), *rows]
-    ]
-
-
-_SCRIPT: Final = """\
-import sys
-from msgspec.structs import replace
-from jobcore.backend import *
-from jobcore.connect import open_backend
-from jobcore.testing import ManualClock
-
-clock = {clock}
-clients, tokens = [open_backend(sys.argv[1], clock=clock) for _ in range(2)], []
-
-def ask(who, verb, *arguments):
-    if verb == "open":
-        clients[who] = open_backend(sys.argv[1], clock=clock)
-        return
-    if verb == "advance":
-        clock.advance(microseconds=arguments[0])
-        return
-    answer = send(who, verb, *arguments)
-    if verb in ("claim", "reclaim"):
-        tokens.extend(claim.hold for claim in getattr(answer, "claims", answer))
-    print(f"client {{who}}: {{verb}}{{arguments}}\\n    {{answer}}")
-
-def send(who, verb, *arguments):  # by itself: the answer is lost
-    return getattr(clients[who], verb)("counterexample", *arguments)
-
-def call(number):
-    return number.to_bytes(16)
-
-def forged(token):
-    return replace(token, fence=token.fence + 1)
-
-clients[0].destroy("counterexample")
-{calls}
-clients[0].destroy("counterexample")
-"""
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, in columns as wide as they must be."""
+    columns = max(map(len, rows))
+    widths = [max(len(row[column]) for row in rows if len(row) > column) for column in range(columns)]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)).rstrip() for row in rows]

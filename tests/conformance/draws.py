@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from jobcore.backend import Fail, Keep, Outcome, Push, Retry, Return, State, Succeed
 from jobcore.conformance.client import NO_BOUND
-from jobcore.conformance.faults import Loss
 
 SECOND: Final = 1_000_000
 
@@ -19,7 +18,8 @@ Grant: TypeAlias = tuple[int, int, str]
 """The limit, lease and holder of a claim."""
 
 WHO = st.integers(0, 1)
-LOSSES = st.sampled_from([*[Loss.NOTHING] * 4, *Loss])
+LOST = st.sampled_from([False, False, False, False, False, True])
+"""Whether a first answer is lost."""
 
 IDS = st.sampled_from([*"abcdefghijk", "ü"])
 SOME = st.lists(st.integers(0, 9), min_size=1, max_size=4)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from jobcore.backend import REDRIVABLE, Fail, Keep, Outcome, Push
+from jobcore.backend import REDRIVABLE, BackendError, Fail, Keep, Outcome, Push
 from jobcore.conformance import draws
 from jobcore.conformance.client import NO_BOUND, new_call
 from jobcore.conformance.counterexample import Disagreement, told
 from jobcore.conformance.effort import Effort
-from jobcore.conformance.faults import Loss
 from jobcore.conformance.harness import Harness
+from jobcore.conformance.kept import failures
 from jobcore.conformance.model import Job
 from jobcore.conformance.pair import Pair
+from jobcore.conformance.shortening import Tries, shortened, simplified
+from jobcore.conformance.steps import Step
 
 STEPS: Final = 40
 MANY: Final = 12
 
-SHORTENING: Final = 15.0
-"""Seconds that are spent on making a history that fails shorter."""
+TRIES: Final = 200
+"""How often a shorter history is tried in the place of one that fails."""
 
 F = TypeVar("F", bound=Callable[..., None])
 Record: TypeAlias = Callable[[str, object], None]
@@ -43,53 +44,76 @@ class Histories:
     def test_any_history_is_the_models(self, harness: Harness, effort: Effort, record_property: Record) -> None:
         examples = 0
         for number in effort.rounds():
-            examples += _try_round(harness, number, effort.examples or harness.examples)
+            examples += try_round(harness, number, effort.examples or harness.examples)
             record_property("examples", examples)
 
 
-class _ShortEnough(BaseException):
-    """No more time is spent on a shorter history. Hypothesis lets pass what is no Exception."""
-
-
-def _try_round(harness: Harness, number: int, examples: int) -> int:
+def try_round(harness: Harness, number: int, examples: int) -> int:
     """Try some histories, drawn from the seed `number`, and return how many there were."""
-    pairs: deque[Pair] = deque(maxlen=1)
-    wrong: list[tuple[Pair, Disagreement]] = []
+    wrong: list[Pair] = []
     machines = count()
 
-    def note() -> None:
-        wrong.extend((pair, pair.wrong) for pair in pairs if pair.wrong)
-
     def make() -> Machine:
-        note()
-        if wrong and time.monotonic() - wrong[0][1].at > SHORTENING:
-            raise _ShortEnough
         next(machines)
-        machine = Machine(harness)
-        pairs.append(machine.pair)
-        return machine
+        return Machine(harness, wrong)
 
     try:
-        run_state_machine_as_test(seed(number)(make), settings=_settings(examples))  # type: ignore[arg-type]  # as Machine
-    except (Exception, _ShortEnough):  # when it is stopped, Hypothesis may complain of that
-        note()
+        run_state_machine_as_test(seed(number)(make), settings=_settings(harness, examples))  # type: ignore[arg-type]  # as Machine
+    except Exception:
         if not wrong:
             raise
     if wrong:
-        pair, error = min(wrong, key=lambda one: len(one[0].history))
-        pytest.fail(told(error, pair.history, pair.tokens, harness.url, pair.began), pytrace=False)
+        _fail(shortest(wrong[0]))
     return next(machines)
 
 
-def _settings(examples: int) -> settings:
+def _settings(harness: Harness, examples: int) -> settings:
     return settings(
         max_examples=examples,
         stateful_step_count=STEPS,
+        database=failures(harness),
         deadline=None,
         report_multiple_bugs=False,
-        phases=[phase for phase in Phase if phase is not Phase.explain],  # the table tells more, and sooner
+        phases=[Phase.reuse, Phase.generate],  # it draws choices, and knows too little of steps to leave some out
         suppress_health_check=list(HealthCheck),
     )
+
+
+def _fail(pair: Pair) -> NoReturn:
+    assert pair.wrong
+    clock = pair.began if pair.harness.clock else None
+    pytest.fail(told(pair.wrong, pair.history, pair.harness.url, clock), pytrace=False)
+
+
+def shortest(pair: Pair) -> Pair:
+    """The same disagreement after fewer and plainer steps."""
+    assert pair.wrong
+    law, found = pair.wrong.law, [pair]
+
+    def fails(steps: Sequence[Step]) -> bool:
+        tried = _replayed(pair.harness, steps)
+        if same := tried.wrong is not None and tried.wrong.law == law:
+            found.append(tried)
+        return same
+
+    with suppress(BackendError):
+        tries = Tries(fails, TRIES)
+        steps = simplified(shortened([step for step, _ in pair.history], tries), tries)
+        shortened(steps, tries)
+    return found[-1]
+
+
+def _replayed(harness: Harness, steps: Sequence[Step]) -> Pair:
+    """What comes of these steps on another queue, up to the first that store and model disagree on."""
+    pair = Pair(harness, next(_queues))
+    try:
+        for step in steps:
+            pair.take(step)
+    except Disagreement:
+        pass
+    finally:
+        pair.close()
+    return pair
 
 
 def step(weight: int, **arguments: st.SearchStrategy[Any]) -> Callable[[F], F]:
@@ -115,15 +139,16 @@ def _any_step() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
 class Machine(RuleBasedStateMachine):
     """A queue of its own in the harness's store, and its model."""
 
-    def __init__(self, harness: Harness) -> None:
+    def __init__(self, harness: Harness, wrong: list[Pair]) -> None:
         super().__init__()
         self.pair = Pair(harness, next(_queues))
+        self.wrong = wrong
         self.serial = count(1)
 
     @initialize(pushes=draws.PUSHES)
     def begin(self, pushes: list[Push]) -> None:
         """Have something to begin with."""
-        self.push(0, pushes, None, Loss.NOTHING)
+        self.push(0, pushes, None, lost=False)
 
     @rule(step=st.deferred(_any_step))
     def take(self, step: tuple[str, dict[str, Any]]) -> None:
@@ -137,70 +162,73 @@ class Machine(RuleBasedStateMachine):
         self.pair.agree()
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind but what was found."""
+        self.wrong += [self.pair] * (self.pair.wrong is not None)
         self.pair.close()
 
     # -- the verbs
 
-    @step(3, who=draws.WHO, pushes=draws.PUSHES, run_at=draws.RUN_ATS, loss=draws.LOSSES)
-    def push(self, who: int, pushes: list[Push], run_at: int | None, loss: Loss) -> None:
+    @step(3, who=draws.WHO, pushes=draws.PUSHES, run_at=draws.RUN_ATS, lost=draws.LOST)
+    def push(self, who: int, pushes: list[Push], run_at: int | None, lost: bool) -> None:
         """Push a batch of all sorts."""
         first, *rest = pushes
-        self.pair.both(
-            who, loss, "push", [self.pair.timed(first, run_at), *(self.pair.timed(push, None) for push in rest)]
-        )
+        batch = [self.pair.timed(first, run_at), *(self.pair.timed(push, None) for push in rest)]
+        self.pair.take(Step(who, "push", (batch,), lost))
 
     @step(1, who=draws.WHO, jobs=st.integers(1, 4))
     def push_plainly(self, who: int, jobs: int) -> None:
         """Push jobs that are alike and due at once: they stand or fall by `seq` alone."""
-        self.pair.both(who, Loss.NOTHING, "push", [Push(f"plain {next(self.serial)}", b"{}") for _ in range(jobs)])
+        batch = [Push(f"plain {next(self.serial)}", b"{}") for _ in range(jobs)]
+        self.pair.take(Step(who, "push", (batch,)))
 
-    @step(3, who=draws.WHO, grant=draws.GRANTS, max_bytes=draws.BYTES, loss=draws.LOSSES)
-    def claim(self, who: int, grant: draws.Grant, max_bytes: int, loss: Loss) -> None:
+    @step(3, who=draws.WHO, grant=draws.GRANTS, max_bytes=draws.BYTES, lost=draws.LOST)
+    def claim(self, who: int, grant: draws.Grant, max_bytes: int, lost: bool) -> None:
         """Claim."""
-        self.pair.claim(who, loss, *self._granted(grant), max_bytes)
+        self.pair.take(Step(who, "claim", (*self._granted(grant), max_bytes), lost))
 
-    @step(2, who=draws.WHO, grant=draws.GRANTS, of=st.none() | draws.HOLDERS, loss=draws.LOSSES)
-    def reclaim(self, who: int, grant: draws.Grant, of: str | None, loss: Loss) -> None:
+    @step(2, who=draws.WHO, grant=draws.GRANTS, of=st.none() | draws.HOLDERS, lost=draws.LOST)
+    def reclaim(self, who: int, grant: draws.Grant, of: str | None, lost: bool) -> None:
         """Reclaim."""
-        self.pair.reclaim(who, loss, *self._granted(grant), of)
+        self.pair.take(Step(who, "reclaim", (*self._granted(grant), of), lost))
 
     @step(1, who=draws.WHO, which=st.integers(0, 5), limit=draws.LIMITS)
     def repeat_an_old_call(self, who: int, which: int, limit: int) -> None:
         """Claim or reclaim with a call that was used before; if it holds nothing by now, it is a new one."""
-        if calls := self.pair.calls:
-            verb, arguments = calls[-1 - which % len(calls)]
-            getattr(self.pair, verb)(who, Loss.NOTHING, limit, *arguments[1:])
+        if calls := [step for step, _ in self.pair.history if step.verb in {"claim", "reclaim"}]:
+            call = calls[-1 - which % len(calls)]
+            self.pair.take(Step(who, call.verb, (limit, *call.arguments[1:])))
 
-    @step(2, who=draws.WHO, tokens=draws.TOKENS, lease=draws.LEASES, loss=draws.LOSSES)
-    def extend(self, who: int, tokens: list[draws.Token], lease: int, loss: Loss) -> None:
+    @step(2, who=draws.WHO, tokens=draws.TOKENS, lease=draws.LEASES, lost=draws.LOST)
+    def extend(self, who: int, tokens: list[draws.Token], lease: int, lost: bool) -> None:
         """Extend leases, some of them of stale and forged tokens."""
-        self.pair.both(who, loss, "extend", [self.pair.hold(*token) for token in tokens], self.pair.span(lease))
+        batch = [self.pair.token(*token) for token in tokens]
+        self.pair.take(Step(who, "extend", (batch, self.pair.span(lease)), lost))
 
-    @step(3, who=draws.WHO, settlements=draws.SETTLEMENTS, keep=draws.KEEPS, loss=draws.LOSSES)
-    def settle(self, who: int, settlements: list[tuple[draws.Token, Outcome]], keep: Keep, loss: Loss) -> None:
+    @step(3, who=draws.WHO, settlements=draws.SETTLEMENTS, keep=draws.KEEPS, lost=draws.LOST)
+    def settle(self, who: int, settlements: list[tuple[draws.Token, Outcome]], keep: Keep, lost: bool) -> None:
         """Settle a batch, some of it by stale and forged tokens."""
-        made = [(self.pair.hold(*token), self.pair.spanned(outcome)) for token, outcome in settlements]
-        self.pair.both(who, loss, "settle", made, keep)
+        batch = [(self.pair.token(*token), self.pair.spanned(outcome)) for token, outcome in settlements]
+        self.pair.take(Step(who, "settle", (batch, keep), lost))
 
-    @step(2, who=draws.WHO, some=draws.SOME, loss=draws.LOSSES)
-    def redrive(self, who: int, some: list[int], loss: Loss) -> None:
+    @step(2, who=draws.WHO, some=draws.SOME, lost=draws.LOST)
+    def redrive(self, who: int, some: list[int], lost: bool) -> None:
         """Redrive some that have failed, and some others."""
         failed = [job for job in self.pair.model.jobs if job.state in REDRIVABLE]
         ids = ["none", *_choice(failed, some), *_choice(self.pair.model.jobs, some[2:])]
-        self.pair.both(who, loss, "redrive", ids)
+        self.pair.take(Step(who, "redrive", (ids,), lost))
 
-    @step(1, who=draws.WHO, some=draws.SOME, loss=draws.LOSSES)
-    def remove(self, who: int, some: list[int], loss: Loss) -> None:
+    @step(1, who=draws.WHO, some=draws.SOME, lost=draws.LOST)
+    def remove(self, who: int, some: list[int], lost: bool) -> None:
         """Remove some of what is there."""
-        self.pair.both(who, loss, "remove", ["none", *_choice(self.pair.model.jobs, some)])
+        ids = ["none", *_choice(self.pair.model.jobs, some)]
+        self.pair.take(Step(who, "remove", (ids,), lost))
 
-    @step(1, who=draws.WHO, loss=draws.LOSSES)
-    def destroy(self, who: int, loss: Loss) -> None:
+    @step(1, who=draws.WHO, lost=draws.LOST)
+    def destroy(self, who: int, lost: bool) -> None:
         """Destroy the queue, though not soon: what is not there can't be wrong. Remembered ids would be worth it."""
         model = self.pair.model
         if len(model.jobs) > MANY or sum(until > model.now for until in model.remembered.values()) > 1:
-            self.pair.both(who, loss, "destroy")
+            self.pair.take(Step(who, "destroy", (), lost))
 
     # -- the world
 
@@ -208,36 +236,33 @@ class Machine(RuleBasedStateMachine):
     def work(self, who: int, holder: str, outcomes: list[Outcome], keep: Keep) -> None:
         """Claim and settle, as workers do all day: the other steps then find jobs in every state."""
         grant = (len(outcomes), draws.SECOND, holder)
-        claims = self.pair.claim(who, Loss.NOTHING, *self._granted(grant), NO_BOUND)
-        holds = [claim.hold for claim in claims]
-        self.pair.both(who, Loss.NOTHING, "settle", [*zip(holds, map(self.pair.spanned, outcomes), strict=False)], keep)
+        tokens = self.pair.take(Step(who, "claim", (*self._granted(grant), NO_BOUND)))
+        batch = [*zip(tokens, map(self.pair.spanned, outcomes), strict=False)]
+        self.pair.take(Step(who, "settle", (batch, keep)))
 
     @step(1, who=draws.WHO, of=draws.HOLDERS, keep=draws.KEEPS)
     def give_up(self, who: int, of: str, keep: Keep) -> None:
         """Take over what a holder known dead has, and fail it, as monitors do with what was lost too often."""
-        claims = self.pair.reclaim(who, Loss.NOTHING, *self._granted((4, draws.SECOND, "g")), of)
-        self.pair.both(who, Loss.NOTHING, "settle", [(claim.hold, Fail()) for claim in claims], keep)
+        tokens = self.pair.take(Step(who, "reclaim", (*self._granted((4, draws.SECOND, "g")), of)))
+        self.pair.take(Step(who, "settle", ([(token, Fail()) for token in tokens], keep)))
 
     @step(3, which=st.integers(0, 5), off=st.sampled_from([0, -1, 1, draws.SECOND]))
     def let_time_pass(self, which: int, off: int) -> None:
         """Let the clock come to where something is due, runs out or is forgotten, or to just before or after."""
         if self.pair.harness.clock:
             deadlines = self.pair.model.deadlines() or [self.pair.model.now]
-            self.pair.reach(deadlines[which % len(deadlines)] + off)
+            if (ahead := deadlines[which % len(deadlines)] + off - self.pair.model.now) > 0:
+                self.pair.take(Step(0, "advance", (ahead,)))
 
     @step(1, who=draws.WHO)
     def close_a_client(self, who: int) -> None:
         """One is closed in good order, and another opens the store."""
-        self.pair.close_client(who)
-        self.pair.replace_client(who)
+        self.pair.take(Step(who, "close"))
 
     @step(1, who=draws.WHO, grant=draws.GRANTS)
     def die_before_the_answer(self, who: int, grant: draws.Grant) -> None:
         """A claim is carried out, its client never hears of it, and another opens the store."""
-        arguments = (*self._granted(grant), NO_BOUND)
-        self.pair.lose(who, Loss.ANSWER, "claim", *arguments)
-        self.pair.model.claim(*arguments)
-        self.pair.replace_client(who)
+        self.pair.take(Step(who, "die", (*self._granted(grant), NO_BOUND)))
 
     def _granted(self, grant: draws.Grant) -> tuple[int, int, str, bytes]:
         """What claim and reclaim have in common."""

@@ -1,33 +1,54 @@
-"""A store and its model, which are given the same calls and must agree."""
+"""A store and its model, which take the same steps and must agree."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import cycle
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from jobcore.backend import FINISHED, Answer, Backend, Claim, Entry, Hold, Outcome, Push, Retry, State, Uncertain
+from jobcore.backend import (
+    FINISHED,
+    Answer,
+    Backend,
+    Claim,
+    Entry,
+    Hold,
+    Outcome,
+    Push,
+    Retry,
+    State,
+    Unavailable,
+    Uncertain,
+)
 from jobcore.conformance.client import Client
-from jobcore.conformance.counterexample import LOST, Disagreement, Step, shown
-from jobcore.conformance.faults import Loss, losing
+from jobcore.conformance.counterexample import Disagreement, difference, disagreement
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.model import Job, Model
+from jobcore.conformance.steps import Answered, Step, Token
 
 HOUR: Final = 3_600_000_000
 _LAWS: Final = {
     "push": "Law5Idempotent",
+    "claim": "Claiming",
+    "die": "Claiming",
+    "reclaim": "Reclaiming",
     "extend": "Law4Fenced",
     "settle": "Law4Fenced",
     "redrive": "Law11PerItem",
     "remove": "Law11PerItem",
     "destroy": "Closing",
+    "peek": "Listing",
+    "pages": "Listing",
+    "counts": "Looking",
+    "get": "Looking",
 }
-"""The law that is broken if a verb answers otherwise than the model."""
+"""The law that is broken if a verb answers otherwise than the model, where there is no other that is more so."""
 
 TIMES: Final = frozenset({"place", "pushed_at", "started_at", "lease_until", "lapsed_at", "finished_at"})
+WHOLE: Final = 1000
+"""Entries of a page that holds all there are."""
 
 
 class Pair:
@@ -37,106 +58,70 @@ class Pair:
     microseconds, and times are not compared.
 
     Attributes:
-        began: what the clock in hand stood at, if there is one.
+        began: what the store's clock stood at.
         tokens: all that were ever given, in their order.
-        calls: the arguments of all claims and reclaims, with the name of the method that repeats them.
-        history: all calls that were made, but for those that only look.
-        wrong: how store and model disagreed, if they did.
+        history: all steps that were taken, but for those that only looked, and saw nothing wrong.
+        wrong: how store and model disagreed, if they did; the last step of the history saw it.
     """
 
     def __init__(self, harness: Harness, queue: str) -> None:
         self.harness = harness
         self.queue = queue
-        self.began = harness.clock.now() if harness.clock else None
         self._opened: list[Backend] = []
         self._clients = [self._open(0), self._open(1)]
-        self.model = Model(self._clients[0].now(queue))
+        self.began = self._clients[0].now(queue)
+        self.model = Model(self.began)
         self._paged = cycle(State)
         self.tokens: list[Hold] = []
-        self.calls: list[tuple[str, tuple[Any, ...]]] = []
-        self.history: list[Step] = []
+        self.history: list[Answered] = []
         self.wrong: Disagreement | None = None
 
-    # -- calls
+    def take(self, step: Step) -> list[Token]:
+        """Have store and model take a step; returns the tokens that it gave.
 
-    def both(self, who: int, loss: Loss, verb: str, *arguments: Any) -> None:
-        """Make a call to store and model; if something of it is lost, then again."""
-        self._pass_a_moment()
-        modelled = getattr(self.model, verb)
-        if self.lose(who, loss, verb, *arguments):
-            modelled(*arguments)
-        self._same(_LAWS[verb], self._ask(who, verb, arguments), modelled(*arguments))
+        Raises:
+            Disagreement: they disagree.
+        """
+        if not self.harness.clock:
+            self.model.now += 1
+        self.history.append(Answered(step))
+        match step.verb:
+            case "open" | "close":
+                self._replace_client(step)
+            case "die":
+                self._die(step)
+            case "advance":
+                self._reach(self.model.now + step.arguments[0])
+            case "claim" | "reclaim":
+                return self._claim(step) if step.verb == "claim" else self._reclaim(step)
+            case "peek" | "pages" | "counts" | "get":
+                getattr(self, f"_{step.verb}")(step)
+                self.history.pop()
+            case _:
+                self._both(step)
+        return []
 
-    def claim(self, who: int, loss: Loss, *arguments: Any) -> Sequence[Claim]:
-        """The same for a claim: the model says which jobs and in which order, the store tells the fences."""
-        self._pass_a_moment()
-        if self.lose(who, loss, "claim", *arguments):
-            self.model.claim(*arguments)
-        claimed = self._ask(who, "claim", arguments)
-        running = {job.push.id for job in self.model.listed(State.RUNNING)}
-        jobs, next_due = self.model.claim(*arguments)
-        ids = [claim.id for claim in claimed.claims]
-        again = {job.push.id for job in jobs}
-        self._same("Law3OneHolder" if running & {*ids} - again else "Law6Ordered", ids, [job.push.id for job in jobs])
-        if self.harness.clock:
-            self._same("NextDue", [claimed.now, claimed.next_due], [self.model.now, next_due])
-        return self._learn("claim", arguments, claimed.claims, jobs)
+    def agree(self) -> None:
+        """The whole store, listed by one client and counted by the other, is the model's."""
+        paged = next(self._paged)  # in small pages one state at a time: a page is a round trip
+        for state in State:
+            self.take(Step(0, "pages", (state, 2)) if state is paged else Step(0, "peek", (state, WHOLE)))
+        self.take(Step(1, "counts"))
+        self.take(Step(1, "get"))
 
-    def reclaim(self, who: int, loss: Loss, *arguments: Any) -> Sequence[Claim]:
-        """The same for a reclaim: which of two leases that ended together goes first is left to the store."""
-        limit, lease, holder, call, of = arguments
-        self._pass_a_moment()
-        self.lose(who, loss, "reclaim", *arguments)
-        claims: Sequence[Claim] = self._ask(who, "reclaim", arguments)
-        jobs = [job for claim in claims if (job := self.model.find(claim.id))]
-        if held := self.model.held(call):
-            self._same("Repeating", sorted(claim.id for claim in claims), sorted(job.push.id for job in held))
-        else:
-            lapsed = self.model.lapsed(of)
-            wrong = [claim.id for claim in claims if claim.id not in {job.push.id for job in lapsed}]
-            self._same("Law3OneHolder", wrong, [])
-            assert len({claim.id for claim in claims}) == len(claims)
-            self._same("Reclaiming", _ends(jobs), _ends(lapsed[:limit]))
-            self.model.take_over(jobs, lease, holder, call)
-        return self._learn("reclaim", arguments, claims, jobs)
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._clients[0].backend.destroy(self.queue)
+        for backend in self._opened:
+            backend.close()
 
-    def lose(self, who: int, loss: Loss, verb: str, *arguments: Any) -> bool:
-        """Make a call of which something is lost, if anything is to be. Returns whether it was carried out."""
-        if loss is Loss.ANSWER:
-            self.history.append(Step(who, verb, arguments, LOST))
-        with suppress(Uncertain):
-            losing(loss, self._clients[who].backend, verb, self.queue, *arguments)
-        return loss is Loss.ANSWER
+    # -- what steps are made of
 
-    def hold(self, which: int, kind: str) -> Hold:
-        """A token that was given some time ago, among those that are `current` or among all, or a forgery of it."""
+    def token(self, which: int, kind: str) -> Token:
+        """One that was given some time ago, among those that are `current` or among all, or a forgery of it."""
         given = [hold for hold in self.tokens if self.model.current(hold)] if kind == "current" else self.tokens
         hold = given[-1 - which % len(given)] if given else Hold("none", bytes(16), 1)
-        match kind:
-            case "fence":
-                return replace(hold, fence=hold.fence + 1)
-            case "call":
-                return replace(hold, call=bytes(reversed(hold.call)))
-            case "id":
-                return replace(hold, id="b" if hold.id == "a" else "a")
-        return hold
-
-    # -- the world
-
-    def replace_client(self, who: int) -> None:
-        """Go on with a new client of the store, and leave the old one as it is."""
-        self._clients[who] = self._open(who)
-        self.history.append(Step(who, "open"))
-
-    def close_client(self, who: int) -> None:
-        """Close one in good order."""
-        self._clients[who].backend.close()
-
-    def reach(self, time: int) -> None:
-        """Let the clock come to a time, if it lies ahead."""
-        self.history.append(Step(0, "advance", (max(0, time - self.model.now),)))
-        self._clients[0].reach(time)
-        self.model.now = max(self.model.now, time)
+        return Token(hold.id, hold.call, kind if kind in {"fence", "call", "id"} else "")
 
     def span(self, duration: int) -> int:
         """A duration that can be told from another with the clock that there is."""
@@ -150,50 +135,109 @@ class Pair:
         """A push of such a delay, or, with a clock in hand, of a `run_at` that is given from now."""
         if run_at is None or not self.harness.clock:
             return replace(push, delay=self.span(push.delay))
-        return replace(push, delay=0, run_at=self.model.now + run_at)
+        return replace(push, delay=0, run_at=self.model.now - self.began + run_at)
 
-    def close(self) -> None:
-        """Leave nothing behind."""
-        self._clients[0].backend.destroy(self.queue)
-        for backend in self._opened:
-            backend.close()
+    # -- steps that change something
+
+    def _both(self, step: Step) -> None:
+        arguments, modelled = self._real(step.arguments), getattr(self.model, step.verb)
+        if step.lost:
+            modelled(*arguments)
+        self._same(_LAWS[step.verb], self._ask(step, arguments), modelled(*arguments))
+
+    def _claim(self, step: Step) -> list[Token]:
+        """The model says which jobs and in which order, the store tells the fences."""
+        if step.lost:
+            self.model.claim(*step.arguments)
+        claimed = self._ask(step, step.arguments)
+        running = {job.push.id for job in self.model.listed(State.RUNNING)}
+        jobs, next_due = self.model.claim(*step.arguments)
+        ids, wanted = _ids(claimed.claims), [job.push.id for job in jobs]
+        law = "Law3OneHolder" if running & {*ids} - {*wanted} else "Law6Ordered"
+        self._same(law, ids, wanted, "[one.id for one in answer.claims]")
+        if self.harness.clock:
+            seen = [claimed.now - self.began, claimed.next_due and claimed.next_due - self.began]
+            due = [self.model.now - self.began, next_due and next_due - self.began]
+            self._same("NextDue", seen, due, "[at and at - began for at in (answer.now, answer.next_due)]")
+        return self._learn("Claiming", claimed.claims, jobs, "answer.claims")
+
+    def _reclaim(self, step: Step) -> list[Token]:
+        """Which of two leases that ended together goes first is left to the store."""
+        limit, lease, holder, call, of = step.arguments
+        claims: Sequence[Claim] = self._ask(step, step.arguments)
+        ids = _ids(claims)
+        if held := self.model.held(call):
+            self._same(
+                "Repeating", sorted(ids), sorted(job.push.id for job in held), "sorted(one.id for one in answer)"
+            )
+            jobs = self._jobs(ids)
+        else:
+            lapsed = {job.push.id: job.run.lease_until - self.began for job in self.model.lapsed(of) if job.run}
+            wrong = f"[one.id for one in answer if one.id not in {[*lapsed]}]"
+            self._same("Law3OneHolder", [id for id in ids if id not in lapsed], [], wrong)
+            self._same("Reclaiming", ids, [*dict.fromkeys(ids)], "[one.id for one in answer]")
+            ends = [lapsed[id] for id in ids]
+            self._same("Reclaiming", ends, [*lapsed.values()][:limit], f"[{lapsed}[one.id] for one in answer]")
+            jobs = self._jobs(ids)
+            self.model.take_over(jobs, lease, holder, call)
+        return self._learn("Reclaiming", claims, jobs, "answer")
+
+    def _die(self, step: Step) -> None:
+        self._ask(step, step.arguments)
+        self.model.claim(*step.arguments)
+        self._clients[step.who] = self._open(step.who)
+
+    def _replace_client(self, step: Step) -> None:
+        if step.verb == "close":
+            self._clients[step.who].backend.close()
+        self._clients[step.who] = self._open(step.who)
+
+    def _reach(self, time: int) -> None:
+        self._clients[0].reach(time)
+        self.model.now = max(self.model.now, time)
+
+    # -- steps that look
+
+    def _peek(self, step: Step) -> None:
+        state, limit = step.arguments
+        self._listed(state, self._ask(step, (state, limit, None)).entries, "answer.entries")
+
+    def _pages(self, step: Step) -> None:
+        state, size = step.arguments
+        client = self._clients[step.who]
+        self._listed(state, self._answer(step, lambda: client.listing(state, self.queue, size)), "answer")
+
+    def _listed(self, state: State, listed: Sequence[Entry], seen: str) -> None:
+        wanted = [self.model.entry(job) for job in self.model.listed(state)]
+        if state is State.RUNNING:  # which of two that started together comes first is left open
+            in_order = sorted(listed, key=lambda one: one.started_at or 0)
+            self._same("Listing", _ids(listed), _ids(in_order), f"[one.id for one in {seen}]")
+            listed, wanted, seen = _by_id(listed), _by_id(wanted), f"sorted({seen}, key=lambda one: one.id)"
+        self._alike(_law_of(state, listed, wanted), listed, wanted, seen)
+
+    def _counts(self, step: Step) -> None:
+        self._same("Looking", self._ask(step, ()), self.model.counts())
+
+    def _get(self, step: Step) -> None:
+        jobs = self.model.jobs
+        ids = ["none", *[job.push.id for job in jobs]]
+        none, *found = self._ask(replace(step, arguments=(ids,)), (ids,))
+        self._same("Looking", none, None, "answer[0]")
+        wanted = [self.model.entry(job) for job in jobs]
+        self._alike("Looking", [entry for entry in found if entry], wanted, "[one for one in answer if one]")
 
     # -- agreement
 
-    def agree(self) -> None:
-        """The whole store, listed by one client and counted by the other, is the model's."""
-        paged = next(self._paged)  # in small pages one state at a time: a page is a round trip
-        for state in State:
-            listed = self._clients[0].listing(state, self.queue, size=2 if state is paged else 1000)
-            wanted = [self.model.entry(job) for job in self.model.listed(state)]
-            if state is State.RUNNING:  # which of two that started together comes first is left open
-                assert _starts(listed) == sorted(_starts(listed)), "running jobs are listed by start"
-                listed, wanted = _by_id(listed), _by_id(wanted)
-            self._look(0, "peek", state, 1000)
-            self._same(_law_of(state, listed, wanted), self._comparable(listed), self._comparable(wanted))
-            self.history.pop()
-        self._look(1, "counts")
-        self._same("Looking", self._clients[1].counts(self.queue), self.model.counts())
-        self.history.pop()
-        self._agree_on_each()
-
-    def _agree_on_each(self) -> None:
-        jobs = self.model.jobs
-        none, *found = self._clients[1].backend.get(self.queue, ["none", *[job.push.id for job in jobs]])
-        assert none is None
-        wanted = [self.model.entry(job) for job in jobs]
-        self._look(1, "get", [job.push.id for job in jobs])
-        self._same("Looking", self._comparable([entry for entry in found if entry]), self._comparable(wanted))
-        self.history.pop()
-
-    def _same(self, law: str, got: object, wanted: object) -> None:
+    def _same(self, law: str, got: object, wanted: object, seen: str = "answer") -> None:
         if got != wanted:
-            self.wrong = Disagreement(law, got, wanted)
+            self.wrong = disagreement(law, got, wanted, seen)
             raise self.wrong
 
-    def _look(self, who: int, verb: str, *arguments: Any) -> None:
-        """Write down what is looked at; it belongs to the history only if something is seen that is wrong."""
-        self.history.append(Step(who, verb, arguments))
+    def _alike(self, law: str, got: Sequence[Entry | Claim], wanted: Sequence[Entry | Claim], seen: str) -> None:
+        one, other = self._comparable(got), self._comparable(wanted)
+        if one != other:
+            self.wrong = difference(law, one, other, seen, self.began)
+            raise self.wrong
 
     def _comparable(self, values: Sequence[Entry | Claim]) -> list[Entry | Claim]:
         """The values without what is no business of the laws, or can't be known."""
@@ -202,37 +246,72 @@ class Pair:
 
     # -- the parts of these
 
-    def _learn(
-        self, verb: str, arguments: tuple[Any, ...], claims: Sequence[Claim], jobs: list[Job]
-    ) -> Sequence[Claim]:
+    def _learn(self, law: str, claims: Sequence[Claim], jobs: list[Job], seen: str) -> list[Token]:
         wanted = [self.model.learn(job, claim) for job, claim in zip(jobs, claims, strict=True)]
         self.tokens += [claim.hold for claim in claims]
-        self._same("Claiming" if verb == "claim" else "Reclaiming", self._comparable(claims), self._comparable(wanted))
-        self.calls.append((verb, arguments))
-        return claims
+        self._alike(law, claims, wanted, seen)
+        return [Token(claim.id, claim.call) for claim in claims]
 
-    def _ask(self, who: int, verb: str, arguments: Sequence[Any]) -> Any:
-        self.history.append(Step(who, verb, tuple(arguments)))
+    def _jobs(self, ids: Sequence[str]) -> list[Job]:
+        return [job for id in ids if (job := self.model.find(id))]
+
+    def _real(self, value: Any) -> Any:
+        """What a step's arguments mean here and now."""
+        match value:
+            case Token():
+                return self._hold(value)
+            case Push(run_at=int(after)):
+                return replace(value, run_at=self.began + after)
+            case list() | tuple():
+                return type(value)(map(self._real, value))
+        return value
+
+    def _hold(self, token: Token) -> Hold:
+        given = [hold for hold in self.tokens if (hold.id, hold.call) == (token.id, token.call)]
+        hold = given[-1] if given else Hold(token.id, token.call, 1)
+        match token.forged:
+            case "fence":
+                return replace(hold, fence=hold.fence + 1)
+            case "call":
+                return replace(hold, call=bytes(reversed(hold.call)))
+            case "id":
+                return replace(hold, id="b" if hold.id == "a" else "a")
+        return hold
+
+    def _ask(self, step: Step, arguments: Sequence[Any]) -> Any:
+        """The store's answer, or the second one if the first is lost."""
+        verb = "claim" if step.verb == "die" else step.verb
+        backend = self._clients[step.who].backend
+        if step.lost:
+            self._answer(step, lambda: getattr(backend, verb)(self.queue, *arguments))
         for _ in range(1000):
-            answer = getattr(self._clients[who].backend, verb)(self.queue, *arguments)
+            answer = self._answer(step, lambda: getattr(backend, verb)(self.queue, *arguments))
             if verb != "extend" or Answer.BUSY not in answer:
-                self.history[-1].answer = shown(answer)
                 return answer
         raise AssertionError("extend says BUSY though nobody else is at work")
+
+    def _answer(self, step: Step, call: Any) -> Any:
+        """What a call gives; that a driver breaks down is no answer, but that the store is away says nothing of it."""
+        try:
+            answer = call()
+        except (Unavailable, Uncertain):
+            raise
+        except Exception as error:
+            self.history[-1] = Answered(step, error)
+            self.wrong = Disagreement(_LAWS[step.verb], f"{type(error).__name__}: {error}", "an answer", "")
+            raise self.wrong from error
+        self.history[-1] = Answered(step, answer)
+        return answer
 
     def _open(self, number: int) -> Client:
         backend = self.harness.second() if number else self.harness.make()
         self._opened.append(backend)
         return Client(backend, self.harness, f"client {number}")
 
-    def _pass_a_moment(self) -> None:
-        if not self.harness.clock:
-            self.model.now += 1
-
 
 def _law_of(state: State, listed: Sequence[Entry], wanted: Sequence[Entry]) -> str:
     """The law that is broken if a listing is not as wanted."""
-    ids, right = [entry.id for entry in listed], [entry.id for entry in wanted]
+    ids, right = _ids(listed), _ids(wanted)
     if {*ids} != {*right}:
         return "Law9Caps" if state in FINISHED - {State.BROKEN} else "Law1Kept"
     if ids != right:
@@ -249,12 +328,8 @@ def _timeless(value: Entry | Claim) -> Entry | Claim:
     return replace(value, **dict.fromkeys(TIMES & {*value.__struct_fields__}))
 
 
-def _starts(entries: Sequence[Entry]) -> list[int]:
-    return [entry.started_at or 0 for entry in entries]
-
-
-def _ends(jobs: Sequence[Job]) -> list[int]:
-    return [job.run.lease_until for job in jobs if job.run]
+def _ids(values: Sequence[Entry | Claim]) -> list[str]:
+    return [value.id for value in values]
 
 
 def _by_id(entries: Sequence[Entry]) -> list[Entry]:

@@ -196,9 +196,9 @@ def test_it_is_told_as_a_table() -> None:
     assert table == [
         "What was done to the job 'a', which was: ready, attempt 0, lost 0",
         "",
-        "   began  ended  who  call                                         answer",
-        f"!  0      7      one  claim(1, 90, 'one', call(1), {NO_BOUND})  tokens[0], attempt 1, lost 0, b'first'",
-        f"   1      6      one  claim(1, 90, 'one', call(2), {NO_BOUND})  tokens[1], attempt 1, lost 0, b'first'",
+        "   began  ended  who  call                                   answer",
+        "!  0      7      one  claim(1, 90, 'one', call(1), 1 << 40)  t0, attempt 1, lost 0, b'first'",
+        "   1      6      one  claim(1, 90, 'one', call(2), 1 << 40)  t1, attempt 1, lost 0, b'first'",
         "",
         "Times are in µs. Each call has its effect at one moment between its two times, and no choice of such moments",
         "explains the answer that is marked: the job can only have been one of these.",
