@@ -22,7 +22,7 @@ _FAR_SECONDS: Final = 1.0
 _LONG_SECONDS: Final = 300.0
 _MANY_DEAD: Final = 100_000
 _FULL: Final = 0.9
-_TRIGGERS: Final = 2
+_TRIGGERS: Final = 4
 
 
 class Oldest(Struct, frozen=True):
@@ -254,7 +254,8 @@ def _triggers(facts: Facts) -> Iterator[Finding]:
             Level.NOTE,
             "triggers",
             f"{_TRIGGERS - facts.triggers} of {_TRIGGERS} are missing or disabled",
-            "jobs that other programs insert are found by polling; waiting workers make them anew",
+            "jobs that other programs insert are found by polling, and what they delete counts as kept for up to a "
+            "minute; waiting workers make them anew",
             f'SELECT "{facts.schema}".ensure_triggers();',
         )
 
