@@ -69,9 +69,9 @@ MUTANTS: Final = [
         "claim-early",
         "A scheduled job is let out one tick early.",
         Law6Ordered,
-        "sqlite/sql/waiting.sql",
-        "place <= :until",
-        "place <= :until + 1",
+        "sqlite/sql/due.sql",
+        "place <= :now",
+        "place <= :now + 1",
         slow=True,
     ),
     Mutant(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Final
 
 from jobcore.backend import Answer, Claim, Claimed, Hold
-from jobcore.backends.sqlite.order import due, first_place
+from jobcore.backends.sqlite.order import claimable, first_place
 from jobcore.backends.sqlite.scripts import script
 from jobcore.backends.sqlite.transaction import Transaction
 
@@ -34,9 +34,10 @@ def claim(tx: Transaction, limit: int, lease: int, holder: str, call: bytes, max
     """Give due jobs to `holder`, or again those that `call` holds."""
     if claims := _held(tx, call):
         return Claimed(claims, tx.now, tx.now)
-    chosen, stopped = _choose(tx, limit, max_bytes)
-    tx.run(_CLAIM, chosen=json.dumps(chosen), lease=lease, holder=holder, call=call)
-    return Claimed(_held(tx, call), tx.now, tx.now if stopped else first_place(tx))
+    with closing(claimable(tx, call, lease)) as jobs:
+        chosen, stopped = _chosen(jobs, limit, max_bytes)
+    tx.run(_CLAIM, chosen=json.dumps([*chosen]), lease=lease, holder=holder, call=call)
+    return Claimed([*chosen.values()], tx.now, tx.now if stopped else first_place(tx))
 
 
 def may_reclaim(tx: Transaction, limit: int, call: bytes, of: str | None) -> bool:
@@ -62,15 +63,14 @@ def _extended(tx: Transaction, hold: Hold, lease: int) -> bool:
     return bool(changed.rowcount)
 
 
-def _choose(tx: Transaction, limit: int, max_bytes: int) -> tuple[list[int], bool]:
-    """The jobs to claim, and whether `limit` or `max_bytes` ended the choice."""
-    chosen: list[int] = []
-    with closing(due(tx)) as jobs:
-        for job in islice(jobs, limit):
-            max_bytes -= job.size
-            if chosen and max_bytes < 0:
-                return chosen, True
-            chosen.append(job.n)
+def _chosen(jobs: Iterable[tuple[int, Claim]], limit: int, max_bytes: int) -> tuple[dict[int, Claim], bool]:
+    """The jobs to claim, by their n, and whether `limit` or `max_bytes` ended the choice."""
+    chosen: dict[int, Claim] = {}
+    for n, claim in islice(jobs, limit):
+        max_bytes -= len(claim.payload)
+        if chosen and max_bytes < 0:
+            return chosen, True
+        chosen[n] = claim
     return chosen, len(chosen) == limit
 
 

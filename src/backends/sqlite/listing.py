@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from jobcore.backend import Counts, Entry, InvalidArgument, Page, State
-from jobcore.backends.sqlite.order import LAST, Key, due, scheduled
+from jobcore.backends.sqlite.order import LAST, Key, ready, scheduled
 from jobcore.backends.sqlite.scripts import script
 from jobcore.backends.sqlite.transaction import Transaction
 
@@ -50,8 +50,7 @@ def _entry(tx: Transaction, n: int) -> Entry:
 def _listing(tx: Transaction, state: State, after: _Place | None) -> Generator[_Place, None, None]:
     match state:
         case State.READY | State.SCHEDULED:
-            jobs = (due if state is State.READY else scheduled)(tx, Key(*after) if after else None)
-            yield from (job[:3] for job in jobs)
+            yield from (ready if state is State.READY else scheduled)(tx, Key(*after) if after else None)
         case State.RUNNING:
             started_at, n = after or (-1, 0)
             yield from tx.run(_RUNNING, started_at=started_at, n=n)

@@ -20,41 +20,36 @@ _TRIM: Final = script("settle_trim")
 
 def settle(tx: Transaction, settlements: Sequence[tuple[Hold, Outcome]], keep: Keep) -> list[Answer]:
     """End runs as their outcomes say, and keep no more than `keep` of what was finished."""
-    firsts: dict[Hold, Outcome] = {}
+    if len({hold.id for hold, _ in settlements}) < len(settlements):  # a job twice: what comes first moves it
+        return [answer for each in settlements for answer in settle(tx, [each], keep)]
+    leaving: list[Hold] = []
+    staying: list[tuple[Hold, Outcome]] = []
     for hold, outcome in settlements:
-        firsts.setdefault(hold, outcome)  # a token that has moved its job moves it no more
-    unkept = {hold for hold, outcome in firsts.items() if isinstance(outcome, Succeed) and keep.succeeded == 0}
-    done = _drop(tx, unkept)
-    done |= {hold for hold, outcome in firsts.items() if hold not in unkept and _settle(tx, hold, outcome)}
-    _trim(tx, [firsts[hold] for hold in done], keep)
-    return [_answer(done, hold) for hold, _ in settlements]
+        if keep.succeeded == 0 and isinstance(outcome, Succeed):
+            leaving.append(hold)
+        else:
+            staying.append((hold, outcome))
+    done = _drop(tx, leaving) | {hold.id for hold, outcome in staying if _settle(tx, hold, outcome)}
+    _trim(tx, [outcome for hold, outcome in settlements if hold.id in done], keep)
+    return [Answer.DONE if hold.id in done else Answer.LOST for hold, _ in settlements]
 
 
-def _answer(done: set[Hold], hold: Hold) -> Answer:
-    """DONE once for each job that has moved."""
-    if hold not in done:
-        return Answer.LOST
-    done.remove(hold)
-    return Answer.DONE
+def _drop(tx: Transaction, holds: Iterable[Hold]) -> set[str]:
+    """Let jobs that succeeded leave the store, those of a call in one statement: this is what most jobs come to.
 
-
-def _drop(tx: Transaction, holds: Iterable[Hold]) -> set[Hold]:
-    """Let jobs that succeeded leave the store, those of a call in one statement: this is what most jobs come to."""
-    by_call: dict[bytes, list[Hold]] = {}
+    Returns:
+        The ids of those whose tokens were current.
+    """
+    by_call: dict[bytes, dict[str, int]] = {}
     for hold in holds:
-        by_call.setdefault(hold.call, []).append(hold)
-    return {hold for call, held in by_call.items() for hold in _drop_of(tx, call, held)}
+        by_call.setdefault(hold.call, {})[hold.id] = hold.fence
+    return {id for call, fences in by_call.items() for id in _drop_of(tx, call, fences)}
 
 
-def _drop_of(tx: Transaction, call: bytes, holds: Sequence[Hold]) -> Iterator[Hold]:
-    """Let jobs of one call leave; gives the tokens that were current."""
-    by_id = {hold.id: hold for hold in holds}
-    fences = json.dumps({id: hold.fence for id, hold in by_id.items()})
-    for id, seconds in tx.run(_DROP, call=call, fences=fences).fetchall():
+def _drop_of(tx: Transaction, call: bytes, fences: dict[str, int]) -> Iterator[str]:
+    for id, seconds in tx.run(_DROP, call=call, fences=json.dumps(fences)).fetchall():
         remember(tx, id, seconds)
-        yield by_id[id]
-    if len(by_id) < len(holds):  # of the fences of one id only one can be current
-        yield from _drop_of(tx, call, [hold for hold in holds if by_id[hold.id] is not hold])
+        yield id
 
 
 def _settle(tx: Transaction, hold: Hold, outcome: Outcome) -> bool:
