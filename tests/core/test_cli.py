@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -108,6 +109,7 @@ def work_off(queue: Queue[Any]) -> None:
         ("shop:post", "no attribute 'post'. There are: shop:mail, shop:video, shop:troubled"),
         ("shop:price", "no Queue but a int. There are: shop:mail"),
         ("shop:", "which queue? There are: shop:mail"),
+        ("string:", "which queue? Module 'string' has none; a queue is written as module:attribute"),
         (":mail", "write module:attribute"),
         ("mail", "Say --url or set JOBCORE_URL"),
         ("bad name", "Say --url or set JOBCORE_URL"),
@@ -200,7 +202,7 @@ def test_enqueue_for_later(printed: Callable[..., Any], mail: Queue[None], optio
         (["send", MADE, "--delay", "soon"], "write seconds"),
         (["send", MADE, "--delay", "-1"], "write seconds"),
         (["send", MADE, "--run-at", "2200-01-01T00:00:00"], "no time zone"),
-        (["send", MADE, "--run-at", "noon"], "write a time as in"),
+        (["send", MADE, "--run-at", "noon"], "Invalid value for --run-at: write a time as in"),
         (["send", MADE, "--priority", "101"], "--priority"),
         (["send", MADE, "--delay", "1", "--run-at", "2200-01-01T00:00Z"], "exclude each other"),
     ],
@@ -294,6 +296,15 @@ def test_list_goes_on_after_its_cursor(run: Run, printed: Callable[..., Any], sh
     assert seen == ["0", "1", "2", "3", "4"]
 
 
+@pytest.mark.parametrize("command", [("list", "mial", "failed"), ("show", "mial", "one"), ("status", "mial")])
+def test_a_queue_that_holds_nothing_is_said_to_and_which_do(run: Run, shop: Any, command: tuple[str, ...]) -> None:
+    with shop.mail.using("sqlite:///jobs.db"):
+        shop.mail.enqueue(shop.send.job("a"))
+    assert "queue 'mial' holds no jobs; the store has mail" in run(*command, "--url", "sqlite:///jobs.db").stderr
+    others = run("list", "mail", "failed", "--url", "sqlite:///jobs.db")
+    assert others.stderr == "no job of queue 'mail' is failed\n"
+
+
 @pytest.mark.parametrize("payload", [b"\xff\x00", b"[" * 10_000, b'{"job": "send"}', b'{"job": "send", "args": {'])
 def test_what_is_no_job_s_json_is_given_as_bytes(
     run: Run, printed: Callable[..., Any], mail: Queue[None], payload: bytes
@@ -335,7 +346,8 @@ def test_redrive_by_id_says_which_were_refused(run: Run, shop: Any) -> None:
     assert (shop.mail.counts().ready, shop.mail.counts().failed) == (1, 1)
     again = run("redrive", "shop:mail", first, second)
     assert (again.exit_code, again.stdout) == (1, "1 done\n")
-    assert f"refused: {first} (wrong state)" in again.stderr
+    assert f"refused: {first} (it has not failed)" in again.stderr
+    assert "refused: nobody (there is no such job)" in run("redrive", "shop:mail", "nobody").stderr
 
 
 def test_redrive_of_all_takes_page_after_page(printed: Callable[..., Any], shop: Any) -> None:
@@ -360,7 +372,8 @@ def test_redrive_has_to_be_told_which(run: Run, arguments: tuple[str, ...]) -> N
 def test_remove_by_id(printed: Callable[..., Any], run: Run, shop: Any) -> None:
     make_one_of_each(shop)
     assert printed("remove", "shop:mail", "scheduled", "broken")["done"] == 2
-    assert run("remove", "shop:mail", "running").exit_code == 1
+    running = run("remove", "shop:mail", "running")
+    assert (running.exit_code, "refused: running (it is running)\n" in running.stderr) == (1, True)
     assert (shop.mail.counts().scheduled, shop.mail.counts().running) == (0, 1)
 
 
@@ -450,6 +463,14 @@ def test_an_empty_url_is_not_taken_for_the_queues_own(run: Run, monkeypatch: Any
     monkeypatch.setenv("JOBCORE_URL", "memory://")
     result = run("status", target, "--url", "")
     assert (result.exit_code, "--url is empty" in result.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("shop")
+def test_what_is_said_is_one_line_where_it_is_redirected() -> None:
+    said = CliRunner().invoke(app, ["status", f"shop:{'x' * 300}"]).stderr
+    assert said.splitlines() == [
+        f"Error: module 'shop' has no attribute '{'x' * 300}'. There are: shop:mail, shop:video, shop:troubled"
+    ]
 
 
 @pytest.mark.usefixtures("shop")
@@ -546,7 +567,7 @@ def test_a_worker_says_that_its_store_is_still_to_be_made(
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--limit=mail", "write queue=number"),
+        ("--limit=mail", "Invalid value for --limit: write queue=number"),
         ("--limit=mail=0", "from 1 on"),
         ("--limit=post=1", "'post', which is no queue of this worker; it has: mail"),
         ("--concurrency=0", "--concurrency"),
@@ -580,6 +601,11 @@ def test_a_worker_s_options_are_checked(run: Run, option: str, said: str) -> Non
 def test_usage_says_once_what_is_optional_and_what_may_be_repeated(run: Run, command: str, usage: str) -> None:
     first = run(command, "--help").stdout.strip().splitlines()[0]
     assert first.strip().endswith(f" {command} [OPTIONS] {usage}")
+
+
+def test_the_commands_are_told_by_what_they_are_for(run: Run) -> None:
+    headings = re.findall(r"\u2500 (\w+) \u2500", run("--help").stdout)
+    assert headings == ["Options", "Work", "Look", "Mend", "Stores"]
 
 
 def test_the_version(run: Run) -> None:

@@ -1,7 +1,7 @@
 """The commands, put together."""
 
 from importlib.metadata import version as version_of
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -58,17 +58,12 @@ def _root(
     """Options that stand before any command."""
 
 
-app.command()(working.worker)
-app.command()(monitoring.monitor)
-app.command()(enqueueing.enqueue)
-app.command()(looking.status)
-app.command("list")(looking.list_)
-app.command()(looking.show)
-app.command()(looking.debug)
-app.command()(operating.redrive)
-app.command()(operating.remove)
-app.command()(operating.destroy)
-app.command()(doctoring.doctor)
-app.command()(migrating.migrate)
-app.command()(conformance.conformance)
-app.command()(proving.prove)
+_GROUPS: Final = {
+    "Work": (working.worker, monitoring.monitor, enqueueing.enqueue),
+    "Look": (looking.status, looking.list_, looking.show, looking.debug),
+    "Mend": (operating.redrive, operating.remove, operating.destroy),
+    "Stores": (doctoring.doctor, migrating.migrate, conformance.conformance, proving.prove),
+}
+for _group, _commands in _GROUPS.items():
+    for _command in _commands:
+        app.command(_command.__name__.rstrip("_"), rich_help_panel=_group)(_command)

@@ -1,14 +1,13 @@
 """The commands that only look: `status`, `list`, `show`, `debug`."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from jobcore.backend import Diagnoses, State
+from jobcore.backend import Counts, Diagnoses, State
 from jobcore.cli import entries, options, output
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.targets import all_queues, check_there, open_store, open_stored
@@ -37,22 +36,26 @@ def status(
             check_there(store)
             queues = all_queues(store)
         counted = [{"queue": each.name, **msgspec.structs.asdict(each.counts())} for each in queues]
-        unheard = list(_unheard(queues, counted)) if queue else []
-    if json:
-        output.print_json({"queues": counted})
-        return
-    if counted:
-        output.print_table(list(counted[0]), [list(row.values()) for row in counted])
-    for line in unheard or ([] if counted else ["the store holds no jobs"]):
-        output.say(line)
+        if json:
+            output.print_json({"queues": counted})
+            return
+        if counted:
+            output.print_table(list(counted[0]), [list(row.values()) for row in counted])
+        else:
+            output.say("the store holds no jobs")
+        for each in queues:
+            _tell_if_unheard(each)
 
 
-def _unheard(queues: Sequence[Queue[Any]], counted: Sequence[Mapping[str, object]]) -> Iterator[str]:
-    """What to say of queues that hold nothing: perhaps another one was meant."""
-    for queue, row in zip(queues, counted, strict=True):
-        if not any(number for name, number in row.items() if name != "queue") and isinstance(queue.backend, Diagnoses):
-            others = ", ".join(queue.backend.queues()[:20])
-            yield f"queue {queue.name!r} holds no jobs; the store has {others or 'none in any queue'}"
+def _tell_if_unheard(queue: Queue[Any]) -> bool:
+    """Say of a queue that holds nothing which ones do: perhaps another was meant. Returns whether it does not."""
+    if queue.counts() != Counts():
+        return False
+    said = f"queue {queue.name!r} holds no jobs"
+    if isinstance(queue.backend, Diagnoses):
+        said += f"; the store has {', '.join(queue.backend.queues()[:20]) or 'none in any queue'}"
+    output.say(said)
+    return True
 
 
 def list_(
@@ -69,6 +72,8 @@ def list_(
     """List the jobs in a state."""
     with open_stored(queue, url) as found:
         page = found.entries(state, limit, after)
+        if not (page.entries or json or _tell_if_unheard(found)):
+            output.say(f"no job of queue {found.name!r} is {state.replace('_', ' ')}")
     if json:
         listed = [entries.document(entry) for entry in page.entries]
         output.print_json({"queue": found.name, "state": state, "entries": listed, "next": page.next})
@@ -83,9 +88,10 @@ def show(queue: options.AnyTarget, id: options.Id, url: options.Url = None, json
     """Show all that is known of one job."""
     with open_stored(queue, url) as found:
         entry = found.find(id)
-    if entry is None:
-        output.say(f"queue {found.name!r} has no job {id!r}; a job that succeeded is gone unless it is to be kept")
-        raise typer.Exit(ExitCode.FAILED)
+        if entry is None:
+            output.say(f"queue {found.name!r} has no job {id!r}; a job that succeeded is gone unless it is to be kept")
+            _tell_if_unheard(found)
+            raise typer.Exit(ExitCode.FAILED)
     if json:
         output.print_json(entries.document(entry))
     else:

@@ -31,7 +31,7 @@ def redrive(
     if not REDRIVABLE.issuperset(states):
         raise InvalidArgument(f"only jobs that are {', '.join(sorted(REDRIVABLE))} can be redriven")
     with open_stored(queue, url) as found:
-        _report(found, _apply(found, found.redrive, ids, states), json=json)
+        _report(found, _apply(found, found.redrive, ids, states), "it has not failed", json=json)
 
 
 def remove(
@@ -50,7 +50,7 @@ def remove(
             counts = found.counts()
             held = output.counted(sum(getattr(counts, each) for each in state), "job")
             _ask(f"Remove {held} of queue {found.name!r}?", yes=yes)
-        _report(found, _apply(found, found.remove, ids, state or []), json=json)
+        _report(found, _apply(found, found.remove, ids, state or []), "it is running", json=json)
 
 
 def destroy(queue: options.AnyTarget, url: options.Url = None, yes: options.Yes = False) -> None:
@@ -111,15 +111,15 @@ def _pages_of(queue: Queue[Any], state: State) -> Iterator[list[str]]:
             return
 
 
-def _report(queue: Queue[Any], outcome: _Outcome, *, json: bool) -> None:
-    """Say what was done and what was refused; raises typer.Exit if anything was."""
+def _report(queue: Queue[Any], outcome: _Outcome, wrong_state: str, *, json: bool) -> None:
+    """Say what was done and what was refused, if for its state in these words; raises typer.Exit if anything was."""
     if json:
         refused = [{"id": id, "answer": answer} for id, answer in outcome.refused]
         output.print_json({"queue": queue.name, "done": outcome.done, "refused": refused})
     else:
         typer.echo(f"{outcome.done} done")
         for id, answer in outcome.refused:
-            output.say(f"refused: {id} ({answer.replace('_', ' ')})")
+            output.say(f"refused: {id} ({wrong_state if answer is Answer.WRONG_STATE else 'there is no such job'})")
     if outcome.refused:
         raise typer.Exit(ExitCode.FAILED)
 

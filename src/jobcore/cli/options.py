@@ -27,9 +27,11 @@ def moment(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"write a time as in 2030-01-31T08:00:00+01:00, not {text!r}") from None
+        raise typer.BadParameter(
+            f"write a time as in 2030-01-31T08:00:00+01:00, not {text!r}", param_hint="--run-at"
+        ) from None
     if time.utcoffset() is None:
-        raise typer.BadParameter(f"{text!r} has no time zone: add Z or as in +01:00")
+        raise typer.BadParameter(f"{text!r} has no time zone: add Z or as in +01:00", param_hint="--run-at")
     return time
 
 
@@ -37,7 +39,7 @@ def limit(text: str) -> tuple[str, int]:
     """A queue's name and how many of its jobs may run at once, from `video=1`."""
     name, _, number = text.partition("=")
     if not name or not number.isdecimal():
-        raise typer.BadParameter(f"write queue=number, as in video=1, not {text!r}")
+        raise typer.BadParameter(f"write queue=number, as in video=1, not {text!r}", param_hint="--limit")
     return name, int(number)
 
 

@@ -61,8 +61,9 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def say(text: str) -> None:
-    """A line for people, beside the output."""
-    console(err=True).print(Text(text))
+    """A line for people, beside the output; wrapped on a terminal alone."""
+    screen = console(err=True)
+    screen.print(Text(text), soft_wrap=not screen.is_terminal)
 
 
 def iso(time: int | None) -> str | None:

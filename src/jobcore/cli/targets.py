@@ -151,4 +151,5 @@ def _load_module(name: str) -> ModuleType:
 def _queues_in(module: ModuleType) -> str:
     names = [name for name, value in vars(module).items() if isinstance(value, Queue)]
     targets = ", ".join(f"{module.__name__}:{name}" for name in names)
-    return f"There are: {targets}" if targets else f"Module {module.__name__!r} has no queue"
+    none = f"Module {module.__name__!r} has none; a queue is written as module:attribute"
+    return f"There are: {targets}" if targets else none
