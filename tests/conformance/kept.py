@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
@@ -41,3 +41,27 @@ def failures(harness: Harness) -> Failures | None:
     database = settings.default.database if settings.default else None
     name = harness.name or f"{type(harness).__module__}.{type(harness).__qualname__}"
     return Failures(database, name) if database is not None else None
+
+
+class Seeds:
+    """The seeds on which a test failed.
+
+    Args:
+        harness: what it was given.
+        test: its name.
+    """
+
+    def __init__(self, harness: Harness, test: str) -> None:
+        self._failures = failures(harness)
+        self._key = f"seeds of {test}".encode()
+
+    def __iter__(self) -> Iterator[int]:
+        """Those on which it still may fail."""
+        kept = self._failures.fetch(self._key) if self._failures else ()
+        return iter(sorted(map(int, kept)))
+
+    def note(self, seed: int, *, failed: bool) -> None:
+        """What came of one."""
+        if self._failures and failed != (seed in self):
+            change = self._failures.save if failed else self._failures.delete
+            change(self._key, b"%d" % seed)

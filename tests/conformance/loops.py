@@ -9,7 +9,8 @@ import pytest
 
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.harness import Harness
-from jobcore.conformance.simulation.play import Play
+from jobcore.conformance.kept import Seeds
+from jobcore.conformance.simulation.play import Play, shortest
 
 
 class Loops:
@@ -22,14 +23,15 @@ class Loops:
     ) -> None:
         if harness.clock is None:
             record_property("verdict", "variant")
-        played = 0
+        kept, played = Seeds(harness, "Loops"), 0
         for number in effort.rounds():
-            seeds = Random(number)
-            for _ in range(_plays(harness, effort)):
+            drawn = Random(number)
+            for seed in [*kept, *(drawn.getrandbits(32) for _ in range(_plays(harness, effort)))]:
                 played += 1
-                play = Play(seeds.getrandbits(32), harness)
-                if failure := play.run():
-                    pytest.fail(failure, pytrace=False)
+                play = Play(seed, harness)
+                kept.note(seed, failed=not play.run())
+                if play.wrong:
+                    pytest.fail(shortest(play).told(), pytrace=False)
             record_property("examples", played)
 
 

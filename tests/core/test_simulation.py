@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from hypothesis.database import InMemoryExampleDatabase
+
 from jobcore.backend import Answer, Backend
 from jobcore.backends.memory import MemoryBackend, Store
-from jobcore.conformance import Harness
-from jobcore.conformance.simulation.play import Play
+from jobcore.conformance import Harness, kept
+from jobcore.conformance.simulation.play import Play, shortest
 from jobcore.testing import ManualClock
 
 
@@ -28,7 +35,7 @@ class Forgetful(MemoryBackend):
 
 def rows(seed: int) -> list[tuple[object, ...]]:
     play = Play(seed, Memory())
-    assert play.run() is None
+    assert play.run()
     return [*play.ledger.rows]
 
 
@@ -38,9 +45,52 @@ def test_a_simulation_follows_from_its_seed() -> None:
 
 
 def test_what_is_wrong_is_told_as_the_story_of_one_job() -> None:
-    failure = Play(0, Memory(Forgetful)).run()
-    assert failure
-    first, *table = failure.splitlines()
-    assert first.startswith("In the simulation of seed 0, of the job ")
+    play = Play(0, Memory(Forgetful))
+    assert not play.run()
+    law, _, sentence, _, head, *table = play.told().splitlines()
+    assert law.startswith("Broken is Loops: All laws at once")
+    assert sentence.startswith("In the simulation of seed 0, of the job ")
+    assert head.split() == ["step", "seconds", "who", "what"]
     assert any("settles it by" in line for line in table)
-    assert "python -m jobcore.conformance.simulation --seed 0" in failure
+    assert table[-1] == "To replay it:  python -m jobcore.conformance.simulation --seed 0"
+
+
+def test_what_is_not_needed_is_left_out() -> None:
+    play = Play(0, Memory(Forgetful))
+    play.run()
+    shorter = shortest(play)
+    left = [part for part in shorter.parts if part not in shorter.without]
+    assert len(play.parts) > 5
+    assert len(left) == 1
+    assert left[0] in shorter.told()
+    again = Play(0, Memory(Forgetful), shorter.without)
+    again.run()
+    assert again.ledger.rows == shorter.ledger.rows
+
+
+@pytest.mark.parametrize("given", [["memory://here"], []])
+def test_a_simulation_is_replayed_on_a_store_by_its_seed_and_parts(given: list[str]) -> None:
+    parts = Play(3, Memory()).parts
+    for arguments, code, said in (
+        ([*given, "--seed=3", "--without", *parts[:2]], 0, "1 simulations from seed 3 on: nothing is wrong\n"),
+        (
+            [*given, "--seed=3", "--without", "nobody"],
+            1,
+            f"there is no ['nobody'] in the simulation of seed 3; there are: {parts}\n",
+        ),
+    ):
+        command = [sys.executable, "-m", "jobcore.conformance.simulation", *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (code, said)
+
+
+def test_seeds_that_failed_are_tried_first_as_long_as_they_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = SimpleNamespace(database=InMemoryExampleDatabase())
+    monkeypatch.setattr(kept, "settings", SimpleNamespace(default=default))
+    seeds, others = kept.Seeds(Memory(), "Loops"), kept.Seeds(Memory(), "Concurrency")
+    for seed in (5, 4):
+        seeds.note(seed, failed=True)
+    seeds.note(6, failed=False)
+    assert ([*seeds], [*others], [*kept.Seeds(Memory(), "Loops")]) == ([4, 5], [], [4, 5])
+    seeds.note(4, failed=False)
+    assert [*seeds] == [5]

@@ -1,4 +1,4 @@
-"""Simulates workers and monitors on a store in memory: `python -m jobcore.conformance.simulation --help`."""
+"""Simulates workers and monitors on a store: `python -m jobcore.conformance.simulation --help`."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ import sys
 
 from rich.progress import track
 
-from jobcore.backend import Backend
-from jobcore.backends.memory import MemoryBackend, Store
-from jobcore.conformance.harness import Harness
-from jobcore.conformance.simulation.play import Play
-from jobcore.testing import ManualClock
-
-
-class _Memory(Harness):
-    """A store in memory."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self._store = Store()
-
-    def make(self) -> Backend:
-        return MemoryBackend(self.clock, store=self._store)
+from jobcore.cli.secrets import given_url
+from jobcore.conformance.simulation.play import Play, shortest
+from jobcore.conformance.url import UrlHarness
 
 
 def main() -> int:
     """Simulate, and return 1 once something is wrong, having said what."""
     parser = argparse.ArgumentParser(prog="python -m jobcore.conformance.simulation", description=__doc__)
+    parser.add_argument("url", nargs="?", metavar="URL", help="a scratch store, or env:NAME; default: one in memory")
     parser.add_argument("--seed", type=int, help="where to begin; default: anywhere")
     parser.add_argument("--plays", type=int, default=1, help="how many simulations, of this seed and the next ones")
+    parser.add_argument("--without", nargs="+", default=[], metavar="PART", help="leave out these jobs and strikes")
     options = parser.parse_args()
     first = secrets.randbelow(1 << 32) if options.seed is None else options.seed
     for seed in track(range(first, first + options.plays), "Simulating", disable=not sys.stderr.isatty()):
-        if failure := Play(seed, _Memory()).run():
+        if failure := _simulate(given_url(options.url), seed, options.without):
             sys.stdout.write(failure + "\n")
             return 1
     sys.stdout.write(f"{options.plays} simulations from seed {first} on: nothing is wrong\n")
     return 0
+
+
+def _simulate(url: str | None, seed: int, without: list[str]) -> str | None:
+    """What is wrong in a simulation, or None."""
+    harness = UrlHarness(url or "memory://simulation")
+    try:
+        play = Play(seed, harness, without)
+        if unknown := {*without} - {*play.parts}:
+            return f"there is no {sorted(unknown)} in the simulation of seed {seed}; there are: {play.parts}"
+        return None if play.run() else (play if without else shortest(play)).told()
+    finally:
+        harness.close()
 
 
 if __name__ == "__main__":

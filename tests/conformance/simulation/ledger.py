@@ -97,9 +97,9 @@ class Ledger:
         """Write a line of the trace."""
         self.rows.append(Row(self._stage.steps, self._stage.now, str(life), what, ids))
 
-    def complain(self, id: str, sentence: str) -> None:
-        """Something is wrong; what is wrong first counts."""
-        self.wrong = self.wrong or Wrong(id, sentence)
+    def complain(self, id: str, sentence: str, law: str = "Loops") -> None:
+        """Something is wrong, by a law, or by what all laws together come to; what is wrong first counts."""
+        self.wrong = self.wrong or Wrong(law, id, sentence)
 
     # -- calls that were carried out
 
@@ -155,9 +155,9 @@ class Ledger:
         self.note(life, f"runs it: run {context.attempt}, lost {context.lost}", id)
         entry = self._entry(id)
         if self._strict and (entry is None or entry.state is not State.RUNNING or entry.holder != str(life)):
-            self.complain(id, "it is run by a process that does not hold it")
+            self.complain(id, "it is run by a process that does not hold it", "Law3OneHolder")
         if token in self._runs:
-            self.complain(id, "it is run twice under one token")
+            self.complain(id, "it is run twice under one token", "Law3OneHolder")
         if context.lost >= _ALONE_AFTER:
             for other, _ in self._held_by(life):
                 if other != id:
@@ -196,9 +196,10 @@ class Ledger:
         """Whether all that is in the store has come to its end."""
         return not self._open
 
-    def stuck(self) -> Wrong:
-        """That nothing more happens, or too much for too long."""
-        return Wrong(min(self._open, default="(none)"), "nothing hinders anybody any more, and this comes to no end")
+    def complain_of_no_end(self) -> None:
+        """Nothing more happens, or too much for too long."""
+        sentence = "nothing hinders anybody any more, and this comes to no end"
+        self.complain(min(self._open, default="(none)"), sentence, "Law2AtLeastOnce")
 
     def check_end(self) -> None:
         """Each job has ended as its script says, and was run as often as its attempts and losses account for."""
@@ -229,16 +230,16 @@ class Ledger:
                 if entry is not None:
                     self._check_entry(entry)
                 elif id in self.stored:
-                    self.complain(id, "it was acknowledged and is gone")
+                    self.complain(id, "it was acknowledged and is gone", "Law1Kept")
 
     def _check_entry(self, entry: Entry) -> None:
         id, attempt = entry.id, self._retried[entry.id] + (entry.state not in _WAITING)
         if entry.attempt != attempt:
-            self.complain(id, f"{entry.attempt} runs are counted, not {attempt}")
+            self.complain(id, f"{entry.attempt} runs are counted, not {attempt}", "Attempts")
         if entry.lost != self._lost[id]:
-            self.complain(id, f"{entry.lost} losses are counted, not {self._lost[id]}")
+            self.complain(id, f"{entry.lost} losses are counted, not {self._lost[id]}", "Attempts")
         if entry.state is State.RUNNING and entry.holder != str(self._taken[self._last[id]].life):
-            self.complain(id, f"{entry.holder} holds it, which did not take it last")
+            self.complain(id, f"{entry.holder} holds it, which did not take it last", "Law3OneHolder")
         if entry.state not in FINISHED:
             self._open.add(id)
 
@@ -246,7 +247,7 @@ class Ledger:
         """A job moves by what its run came to, once; what was not run goes back."""
         id, run = token[0], self._runs.get(token)
         if token in self._settled:
-            self.complain(id, "it was settled twice under one token")
+            self.complain(id, "it was settled twice under one token", "Law4Fenced")
         if isinstance(outcome, Return):
             if run is not None:
                 self.complain(id, "it was given back although its run had begun")
@@ -275,7 +276,8 @@ class Ledger:
         taken = self._taken[self._last[id]]
         excused = taken.life.dead or taken.late or self._hindered(taken.life, taken.at) >= self._lease / 4
         if self._strict and not excused:
-            self.complain(id, f"its lease ended, though {taken.life}, which held it, lives and was not hindered")
+            sentence = f"its lease ended, though {taken.life}, which held it, lives and was not hindered"
+            self.complain(id, sentence, "Law3OneHolder")
 
     def _hindered(self, life: Life, since: float) -> float:
         """For how many seconds, since then, a process stood still or could not reach the store."""

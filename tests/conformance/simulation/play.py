@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from jobcore.backend import Backend, BackendError, Push
 from jobcore.conformance.harness import Harness
+from jobcore.conformance.shortening import Tries, shortened
 from jobcore.conformance.simulation.ledger import Ledger
 from jobcore.conformance.simulation.network import VERBS, Client, Trouble
 from jobcore.conformance.simulation.process import Process, recoveries_of
-from jobcore.conformance.simulation.report import told
+from jobcore.conformance.simulation.report import Wrong, told
 from jobcore.conformance.simulation.script import Plan, declare, plans
 from jobcore.conformance.simulation.stage import Died, Life, Stage
 from jobcore.errors import EnqueueUncertain
@@ -23,6 +24,9 @@ from jobcore.recovery import Recovery
 
 MOST_STEPS: Final = 30_000
 """Within so many steps all must have drained once there is peace."""
+
+TRIES: Final = 24
+"""How often a play with less in it is tried in the place of one in which something is wrong."""
 
 LEASE: Final = 3.0
 QUEUES: Final = ("q", "r")
@@ -34,20 +38,27 @@ class Play:
     Args:
         seed: what it is drawn from.
         harness: the store, on which the queues q and r are empty.
+        without: those of its parts that are left out.
+
+    Attributes:
+        parts: the names of all jobs and of all that happens to processes.
+        without: those that are left out.
     """
 
-    def __init__(self, seed: int, harness: Harness) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, harness: Harness, without: Collection[str] = ()) -> None:
+        self.seed, self.harness = seed, harness
+        self.without = without
         self.stage = Stage(seed, harness)
         self._draw, self._unit, self._lease = self.stage.random, harness.unit, LEASE * harness.unit
-        self._harness = harness
         self._observer = harness.second()
         self._backends: list[Backend] = [self._observer]
-        self._plans = plans(self._draw, [*QUEUES[: self._draw.randint(1, 2)]], self._unit)
-        self._strikes = self._draw.choice((0, 2, 4, 6))
-        killers = sum(plan.words[-1] == "kill" for plan in self._plans)
+        drawn = plans(self._draw, [*QUEUES[: self._draw.randint(1, 2)]], self._unit)
+        self._strikes = [f"strike-{number}" for number in range(1, 1 + self._draw.choice((0, 2, 4, 6)))]
+        self._plans = [plan for plan in drawn if plan.id not in without]
+        self.parts = [plan.id for plan in drawn] + self._strikes
+        killers = sum(plan.words[-1] == "kill" for plan in drawn)
         spare = 1 if harness.clock else 4  # in real time a lease may end because this machine is busy
-        self._max_lost = self._strikes + 2 * killers + spare
+        self._max_lost = len(self._strikes) + 2 * killers + spare
         self.ledger = Ledger(
             self.stage, self._observer, lease=self._lease, max_lost=self._max_lost, strict=harness.clock is not None
         )
@@ -58,20 +69,29 @@ class Play:
         self._busy = 1  # fate, and each producer as it begins
         self._over = False
 
-    def run(self) -> str | None:
-        """Play it to its end, or until something is wrong; returns what is, and what came before, in words."""
+    @property
+    def wrong(self) -> Wrong | None:
+        """What was found wrong, when it was played."""
+        return self.ledger.wrong
+
+    def run(self) -> bool:
+        """Play it to its end, or until something is wrong; returns whether nothing is."""
         try:
             with self.stage.clocks():
-                self._play()
+                if self._plans:
+                    self._play()
         finally:
             self.stage.close()
             for queue in QUEUES:
                 self._observer.destroy(queue)
             for backend in self._backends:
                 backend.close()
-        if self.ledger.wrong is None:
-            return None
-        return told(self._seed, self.ledger.wrong, self.ledger.rows)
+        return self.wrong is None
+
+    def told(self) -> str:
+        """What was found wrong, and what came before."""
+        assert self.wrong
+        return told(self.wrong, self.ledger.rows, self.harness.url, self.seed, sorted(self.without))
 
     def _play(self) -> None:
         self._queues = {name: self._queue(name) for name in sorted({plan.queue for plan in self._plans})}
@@ -93,7 +113,7 @@ class Play:
         while self.ledger.wrong is None and not goal():
             peaceful += not self._busy
             if not self.stage.step() or peaceful > MOST_STEPS:
-                self.ledger.complain(*self.ledger.stuck())
+                self.ledger.complain_of_no_end()
 
     # -- who is there
 
@@ -115,7 +135,7 @@ class Play:
         return client
 
     def _open(self) -> Backend:
-        self._backends.append(self._harness.make())
+        self._backends.append(self.harness.make())
         return self._backends[-1]
 
     def _carry(self, life: Life, verb: str, arguments: tuple[Any, ...], *, late: bool = False) -> Any:
@@ -204,10 +224,12 @@ class Play:
 
     def _fate(self) -> None:
         """Strike now and then, most times when something was done just now, and not all know it yet."""
-        for _ in range(self._strikes):
+        for strike in self._strikes:
             mark = len(self.ledger.rows) + self._draw.expovariate(1 / 8)
             self.stage.wait(5 * self._unit, lambda mark=mark: len(self.ledger.rows) >= mark)  # type: ignore[misc]  # bound now
-            self._draw.choice(self._troubles)()
+            trouble = self._draw.choice(self._troubles)
+            if strike not in self.without:
+                trouble()
         self._busy -= 1
 
     def _some_troubles(self) -> list[Callable[[], None]]:
@@ -265,3 +287,22 @@ class Play:
         last = [process for process in self._living if str(process) == self.ledger.rows[-1].who]
         living = last if last and self._draw.random() < 0.5 else self._living
         return [self._draw.choice(living)] if living else []
+
+
+def shortest(play: Play) -> Play:
+    """A play of the same seed in which the same law is broken, with as few jobs and as little happening as that takes.
+
+    Where real time passes a play is never the same again, and is left as it is.
+    """
+    assert play.wrong
+    law, found = play.wrong.law, [play]
+
+    def fails(kept: Sequence[str]) -> bool:
+        tried = Play(play.seed, play.harness, {*play.parts} - {*kept})
+        tried.run()
+        if same := tried.wrong is not None and tried.wrong.law == law:
+            found.append(tried)
+        return same
+
+    shortened(play.parts, Tries(fails, TRIES if play.harness.clock else 0))
+    return found[-1]

@@ -1,9 +1,15 @@
-"""What a simulation tells when something is wrong: the job's story as a table, and how to see it again."""
+"""What a simulation tells when something is wrong: the law, the job's story as a table, and how to see it again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from jobcore.conformance.counterexample import table
+from jobcore.conformance.laws import all_laws
+
+_HEAD: Final = ("  step", "   seconds", "who", "what")
 
 
 class Row(NamedTuple):
@@ -25,22 +31,31 @@ class Row(NamedTuple):
 
 
 class Wrong(NamedTuple):
-    """What is wrong: with which job, and in which way."""
+    """What is wrong: by which law, with which job, and in which way."""
 
+    law: str
     id: str
     sentence: str
 
 
-def told(seed: int, wrong: Wrong, rows: list[Row]) -> str:
+def told(wrong: Wrong, rows: Sequence[Row], url: str | None, seed: int, without: Sequence[str]) -> str:
     """What is wrong, all that happened to that job and to the processes, and the command that replays it."""
-    lines = [f"In the simulation of seed {seed}, of the job {wrong.id}: {wrong.sentence}.", "", *_table(wrong.id, rows)]
-    lines += ["", f"To see it in memory:  python -m jobcore.conformance.simulation --seed {seed}"]
-    return "\n".join([*lines, "If nothing is wrong there, the fault is the store's."])
+    law = all_laws()[wrong.law]
+    lines = [f"Broken is {law}: {law.sentence}", ""]
+    lines += [f"In the simulation of seed {seed}, of the job {wrong.id}: {wrong.sentence}.", ""]
+    lines += [*table([_HEAD, *_rows(wrong.id, rows)]), "", f"To replay it:  {command(url, seed, without)}"]
+    memory = f"If nothing is wrong in memory, the fault is the store's:  {command(None, seed, without)}"
+    return "\n".join([*lines, *[memory] * (url is not None)])
 
 
-def _table(id: str, rows: list[Row]) -> Iterator[str]:
-    yield f"{'step':>6} {'seconds':>10}  {'who':<9} what"
+def command(url: str | None, seed: int, without: Sequence[str]) -> str:
+    """What replays a simulation on a store; None: one in memory."""
+    options = ["--seed", f"{seed}", *(["--without", *without] if without else [])]
+    return shlex.join(["python", "-m", "jobcore.conformance.simulation", *([url] if url else []), *options])
+
+
+def _rows(id: str, rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     for row in rows:
         if id in row.ids or not row.ids:
             others = f" (and {len(row.ids) - 1} more)" if len(row.ids) > 1 else ""
-            yield f"{row.step:>6} {row.at:>10.4f}  {row.who:<9} {row.what}{others}"
+            yield f"{row.step:>6}", f"{row.at:>10.4f}", row.who, f"{row.what}{others}"
