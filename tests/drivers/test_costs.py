@@ -93,13 +93,13 @@ OVER_THE_WIRE: Final = {
 STEPS: Final = {
     "memory": {
         "push 1": 100,
-        "claim 1": 80,
+        "claim 1": 85,
         "settle 1": 90,
-        "push 100": 2_800,
-        "claim 100": 1_850,
+        "push 100": 3_000,
+        "claim 100": 2_200,
         "extend 100": 1_950,
         "settle 100": 4_300,
-        "push, claim and fail 100": 8_600,
+        "push, claim and fail 100": 9_200,
     },
     "sqlite": {
         "push 1": 165,

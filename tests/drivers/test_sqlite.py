@@ -115,8 +115,10 @@ def backend(tmp_path: Path) -> Iterator[SqliteBackend]:
 PLANS = {
     "bands": {"SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=? AND priority<?)"},
     "waiting": {
-        "SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready "
-        "(queue=? AND state=? AND priority=? AND place>? AND place<?)"
+        (
+            "SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready "
+            "(queue=? AND state=? AND priority=? AND place>? AND place<?)"
+        )
     },
     "due": {"SEARCH jobcore_jobs USING INDEX jobcore_ready (queue=? AND state=? AND priority=? AND place<?)"},
     "first": {"SEARCH jobcore_jobs USING COVERING INDEX jobcore_ready (queue=? AND state=? AND priority=?)"},

@@ -15,9 +15,9 @@ MUTANTS: Final = [
         "max-bytes-early",
         "A claim ends when `max_bytes` are used up exactly.",
         Claiming,
-        "memory/jobs.py",
-        "(taken and max_bytes < 0)",
-        "(taken and max_bytes <= 0)",
+        "memory/line.py",
+        "> max_bytes",
+        ">= max_bytes",
     ),
     Mutant(
         "repeat-claims-more",
@@ -48,8 +48,8 @@ MUTANTS: Final = [
         "A job larger than `max_bytes` is never claimed.",
         Claiming,
         "memory/jobs.py",
-        "(taken and max_bytes < 0)",
-        "max_bytes < 0",
+        "max_bytes if taken else sys.maxsize",
+        "max_bytes",
     ),
     Mutant(
         "empty-claim-noted",

@@ -161,9 +161,9 @@ MUTANTS: Final = [
         "due-early",
         "A scheduled job is let out one tick early.",
         Law6Ordered,
-        "memory/jobs.py",
-        "job.place <= now:",
-        "job.place <= now + 1:",
+        "memory/line.py",
+        "source[0][0] > now or",
+        "source[0][0] > now + 1 or",
     ),
     Mutant(
         "retry-first",
@@ -202,8 +202,8 @@ MUTANTS: Final = [
         "A claim of none takes one.",
         Law7Empty,
         "memory/jobs.py",
-        "if len(taken) == limit or (taken and max_bytes < 0):",
-        "if taken and (len(taken) >= limit or max_bytes < 0):",
+        "while len(taken) < limit and",
+        "while len(taken) < max(1, limit) and",
     ),
     Mutant(
         "reclaim-of-none",
@@ -319,9 +319,9 @@ MUTANTS: Final = [
         "A claim walks over all that is ready before it takes its part.",
         Law12Depth,
         "memory/jobs.py",
-        "            while (job := line.first()) and job.place <= now:\n",
+        "            while len(taken) < limit and",
         "            due = [place for place in line._row if place[0] <= now]\n"
-        "            while due and (job := line.first()) and job.place <= now:\n",
+        "            while due and len(taken) < limit and",
     ),
     Mutant(
         "closed-waits",

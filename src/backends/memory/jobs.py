@@ -182,11 +182,11 @@ class Jobs:
         """Due jobs, which wait no more, and whether `limit` or `max_bytes` ended the choice."""
         taken: list[Job] = []
         for _, line in sorted(self._lines.items(), reverse=True):
-            while (job := line.first()) and job.place <= now:
+            while len(taken) < limit and (job := line.pop(now, max_bytes if taken else sys.maxsize)):
                 max_bytes -= len(job.push.payload)
-                if len(taken) == limit or (taken and max_bytes < 0):
-                    return taken, True
-                taken.append(line.pop())
+                taken.append(job)
+            if (job := line.first()) and job.place <= now:
+                return taken, True
         return taken, len(taken) == limit
 
     def _end(self, job: Job, state: State, cap: int, now: int) -> None:

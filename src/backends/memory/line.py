@@ -35,9 +35,12 @@ class Line:
         source = self._source()
         return source[0][-1] if source else None
 
-    def pop(self) -> Job:
-        """Take the first out."""
-        return self._row.popleft()[-1] if self._source() is self._row else heappop(self._others)[-1]
+    def pop(self, now: int, max_bytes: int) -> Job | None:
+        """Take the first out, if it is due and its payload no larger; None if not."""
+        source = self._source()
+        if not source or source[0][0] > now or len(source[0][-1].push.payload) > max_bytes:
+            return None
+        return self._row.popleft()[-1] if source is self._row else heappop(self._others)[-1]
 
     def drop(self, gone: Container[str]) -> None:
         """Take out the jobs of these ids."""
