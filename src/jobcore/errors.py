@@ -41,6 +41,10 @@ class Refused(BackendError):
     """The store answered with an error (out of memory, read-only, no permission): not carried out."""
 
 
+class Conflict(Refused):
+    """The store rolled it back, as it and another transaction stood in each other's way: done again, it may succeed."""
+
+
 class Uncertain(BackendError):
     """The call was sent and no answer came: it may or may not have been carried out."""
 

@@ -6,8 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from jobcore import clocks
-from jobcore.backend import Backend, InvalidArgument, Refused, Succeed, Transacts, Unavailable
-from jobcore.job import seconds
+from jobcore.backend import Backend, Conflict, InvalidArgument, Refused, Succeed, Transacts, Unavailable
+from jobcore.job import Retry, seconds
 from jobcore.run import Raised, Task, conclude, microseconds
 
 if TYPE_CHECKING:
@@ -52,13 +52,15 @@ def end(task: Task, transaction: Transaction) -> None:
     """Commit a job's success with all that it wrote, and note the answer: then it is settled. Else undo what it wrote.
 
     What the store raises counts as raised by the job: it has written nothing. Where that is not known, the settlement
-    that follows finds out, as it is one by the same token.
+    that follows finds out, as it is one by the same token. A conflict is nobody's error: the job is retried.
     """
     if not isinstance(task.outcome, Succeed):
         transaction.rollback()
         return
     try:
         task.answer = transaction.commit(task.claim.hold, task.outcome, task.setting.keep)
+    except Conflict as error:
+        conclude(task, Retry(str(error)))
     except Exception as error:  # noqa: BLE001 -- whatever a client library raises, the job has its outcome
         task.repeated = not isinstance(error, Unavailable | Refused)
         conclude(task, Raised(error))

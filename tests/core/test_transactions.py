@@ -11,7 +11,7 @@ import pytest
 from core.loops import BOUND, Faulty, Told, eventually, running, states
 
 from jobcore import ExceptionBehavior, Failure, JobContext, Queue, Retry, Worker
-from jobcore.backend import Answer, Hold, Keep, Refused, State, Succeed, Unavailable, Uncertain
+from jobcore.backend import Answer, Conflict, Hold, Keep, Refused, State, Succeed, Unavailable, Uncertain
 from jobcore.events import Kind
 
 
@@ -169,6 +169,20 @@ def test_what_the_commit_raises_counts_as_raised_by_the_job(ledger: Ledger, erro
     once = Once(ledger, write, on_exception={type(error): ExceptionBehavior.RETRY})
     assert once.became() == ({"scheduled": 1}, [Kind.RETRIED])
     assert once.reason().startswith(f"jobcore.errors.{type(error).__name__}: {error}")
+    assert ledger.rows == []
+
+
+def test_a_conflict_at_the_commit_is_retried_whatever_is_said_of_exceptions(ledger: Ledger):
+    ledger.fail("settle", Conflict("deadlock detected"))
+    once = Once(ledger, write, on_exception={Conflict: ExceptionBehavior.FAIL})
+    assert once.became() == ({"scheduled": 1}, [Kind.RETRIED])
+    assert (once.reason(), ledger.rows) == ("deadlock detected", [])
+
+
+def test_a_conflict_at_the_commit_of_the_last_attempt_fails_the_job(ledger: Ledger):
+    ledger.fail("settle", Conflict("deadlock detected"))
+    once = Once(ledger, write, max_attempts=1)
+    assert once.became() == ({"failed": 1}, [Kind.FAILED])
     assert ledger.rows == []
 
 

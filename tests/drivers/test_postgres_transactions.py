@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ from jobcore.backend import (
     Answer,
     Claim,
     ConfigurationError,
+    Conflict,
     InvalidArgument,
     Keep,
     Push,
@@ -187,6 +190,89 @@ class TestCommit:
         with pytest.raises(InvalidArgument):
             transaction.commit(take(backend).hold, Succeed(), Keep(succeeded=-1))
         transaction.rollback()
+
+
+class TestConflict:
+    """What the server rolls back at the commit to resolve a conflict, of which the job knows nothing."""
+
+    @pytest.fixture
+    def hasty(self, engine: Engine) -> Iterator[PostgresBackend]:
+        """A client that is the first to notice a deadlock, and so its victim."""
+        impatient = create_engine(engine.url, connect_args={"options": "-c deadlock_timeout=10ms"})
+        backend = PostgresBackend(impatient, schema="transactions")
+        backend.destroy("q")
+        yield backend
+        backend.close()
+        impatient.dispose()
+
+    def test_a_deadlock_is_told_as_a_conflict(self, hasty: PostgresBackend, engine: Engine) -> None:
+        claim, transaction = take(hasty), hasty.transact("q")
+        with rival(engine, transaction.connection), pytest.raises(Conflict, match="deadlock detected"):
+            transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert (rows(engine), hasty.counts("q").running) == (["rival"], 1)
+
+    def test_a_serialization_failure_at_the_very_end_is_one_as_well(
+        self, backend: PostgresBackend, engine: Engine
+    ) -> None:
+        claim, transaction = take(backend), backend.transact("q")
+        with late_failure(engine):
+            write(transaction.connection, "a")
+            with pytest.raises(Conflict, match="at the end"):
+                transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+        assert (rows(engine), backend.counts("q").running) == ([], 1)
+
+    def test_a_job_is_run_again_and_writes_once(self, hasty: PostgresBackend, engine: Engine) -> None:
+        """Though an exception of its own would fail it."""
+        shop = Shop(hasty)
+        with ExitStack() as rivals:
+
+            @shop.queue.job(context=True, backoff=LinearBackoff(0))
+            def work(context: JobContext[None]) -> None:
+                if context.attempt == 1:
+                    rivals.enter_context(rival(engine, context.transaction(), context.id))
+                write(context.transaction(), f"{context.attempt}")
+
+            work.enqueue()
+            assert shop.became() == ({}, [Kind.RETRIED, Kind.SUCCEEDED])
+        assert rows(engine) == ["2", "rival"]
+
+
+@contextmanager
+def rival(engine: Engine, ours: Connection, id: str = "a") -> Iterator[None]:
+    """Another program that holds a job's row, and waits for the one that the transaction `ours` writes.
+
+    It is patient: of a deadlock it is not the victim, and goes on.
+    """
+    write(ours, "rival")
+    with psycopg.connect(engine.url.set(drivername="postgresql").render_as_string(hide_password=False)) as program:
+        program.execute("SET deadlock_timeout = '1h'")
+        program.execute("SELECT FROM transactions.jobs WHERE id = %s FOR UPDATE", [id])
+        going_on = threading.Thread(
+            target=lambda: [program.execute("INSERT INTO rows VALUES ('rival')"), program.commit()]
+        )
+        going_on.start()
+        waits = text(f"SELECT 1 FROM pg_locks WHERE pid = {program.info.backend_pid} AND NOT granted")
+        with engine.connect() as looking:
+            eventually(lambda: looking.scalar(waits))
+        yield
+        going_on.join()
+
+
+@contextmanager
+def late_failure(engine: Engine) -> Iterator[None]:
+    """Has each transaction that writes a row fail at its COMMIT."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION fail_late() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE serialization_failure USING MESSAGE = 'at the end'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON rows DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION fail_late()"
+        )
+    yield
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP FUNCTION fail_late() CASCADE")
 
 
 class Base(DeclarativeBase):

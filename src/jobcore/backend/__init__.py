@@ -51,6 +51,7 @@ from jobcore.backend.values import (
 from jobcore.errors import (
     BackendError,
     ConfigurationError,
+    Conflict,
     InvalidArgument,
     QueueClosed,
     Refused,
@@ -72,6 +73,7 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "Confined",
+    "Conflict",
     "Counts",
     "Diagnoses",
     "Entry",

@@ -46,7 +46,7 @@ class Transaction(Protocol):
         """DONE: the token was current, and the success and all that was written stand together (4, 9).
 
         LOST: it was not, and nothing was written. What raises has written nothing either; but after `Uncertain` it
-        may have, and settling the hold tells: DONE, it had not.
+        may have, and settling the hold tells: DONE, it had not. After `Conflict` the same work may be done again.
         """
         ...
 
