@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
-from jobcore.backend import BackendError, Opener, QueueClosed, Refused, Unavailable, Uncertain
+from jobcore.backend import BackendError, Conflict, Opener, QueueClosed, Refused, Unavailable, Uncertain
 from jobcore.backends.postgres.watchdog import Watchdog
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -199,7 +199,8 @@ def failure(error: Exception, *, broken: bool) -> BackendError:
     unsaid = isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None
     if broken or unsaid or isinstance(cause, errors.StatementCompletionUnknown):
         return Uncertain(f"the connection to PostgreSQL broke during a call: {_said(error)}")
-    return Refused(f"PostgreSQL refused: {_said(error)}")
+    kind = Conflict if isinstance(cause, _CONFLICTS) else Refused
+    return kind(f"PostgreSQL refused: {_said(error)}")
 
 
 def has_input(connection: Connection) -> bool:
