@@ -45,17 +45,17 @@ class Drain:
 
     def sync(self) -> float:
         """A worker on sync jobs."""
-        self._fill(self._sync)
-        return speed(self._jobs, self._work)
+        self.fill()
+        return speed(self._jobs, self.work)
 
     def loopy(self) -> float:
         """A worker on async jobs."""
-        self._fill(self._async)
-        return speed(self._jobs, self._work)
+        self.fill(loopy=True)
+        return speed(self._jobs, self.work)
 
     def bare(self) -> float:
         """Claims of 100 and settlements of 100, until there is nothing left."""
-        self._fill(self._sync)
+        self.fill()
         return speed(self._jobs, self._loop)
 
     def pooled(self) -> float:
@@ -68,11 +68,14 @@ class Drain:
         with ThreadPoolExecutor(4) as pool:
             return speed(self._jobs, run)
 
-    def _fill(self, job: Any) -> None:
+    def fill(self, *, loopy: bool = False) -> None:
+        """Enqueue all jobs, sync or async ones."""
+        job = self._async if loopy else self._sync
         for first in range(0, self._jobs, 1000):
             self.queue.enqueue_many([job.job(number) for number in range(first, min(self._jobs, first + 1000))])
 
-    def _work(self) -> None:
+    def work(self) -> None:
+        """Run them all."""
         Worker(self.queue, monitor=False).run(until_empty=True)
 
     def _loop(self) -> None:
