@@ -15,13 +15,14 @@ from jobcore.backend import Backend, Hold
 from jobcore.conformance.client import Client
 from jobcore.conformance.concurrency_conservation import Crowd
 from jobcore.conformance.concurrency_hammer import SHORT, Hammer
-from jobcore.conformance.concurrency_job import Job, after
+from jobcore.conformance.concurrency_job import Job, after, looks
 from jobcore.conformance.concurrency_processes import by_processes
 from jobcore.conformance.concurrency_told import told
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.history import Operation, by_job
-from jobcore.conformance.linearizability import first_unexplained
+from jobcore.conformance.kept import Seeds
+from jobcore.conformance.linearizability import Unexplained, first_unexplained, shortest
 from jobcore.conformance.outages import Record, variant
 from jobcore.conformance.threads import PATIENCE, together
 from jobcore.prove.checker import check
@@ -39,12 +40,14 @@ class Concurrency:
     def test_threads_at_once_find_jobs_as_one_after_another_would(
         self, harness: Harness, one: Client, two: Client, effort: Effort, record_property: Record
     ) -> None:
-        examples = 0
+        kept, examples = Seeds(harness, "Concurrency"), 0
         for number in effort.rounds():
             histories = 1 + (effort.examples or harness.examples) // 4
-            for seed in range(number, number + histories):
-                _check(_by_threads(harness, [one.backend, two.backend], seed), effort.seed)
-            examples += histories
+            for seed in [*kept, *range(number, number + histories)]:
+                wrong = _wrong(_by_threads(harness, [one.backend, two.backend], seed))
+                kept.note(seed, failed=wrong is not None)
+                _check(wrong, effort.seed)
+                examples += 1
             record_property("examples", examples)
 
     def test_so_do_processes(
@@ -57,7 +60,7 @@ class Concurrency:
         if history is None:
             variant(record_property, "calls at once were made by threads of one process")
             history = _by_threads(harness, [one.backend, two.backend], effort.seed)
-        _check(history, effort.seed)
+        _check(_wrong(history), effort.seed)
 
     def test_what_goes_in_at_once_comes_out(self, harness: Harness, one: Client, two: Client, effort: Effort) -> None:
         queue = next(_queues)
@@ -96,9 +99,13 @@ def _by_threads(harness: Harness, backends: list[Backend], seed: int) -> list[Op
     return [*last, *(operation for history in histories for operation in history)]
 
 
-def _check(history: Iterable[Operation], seed: int) -> None:
-    """See that each job's operations have an order in which they make sense."""
-    for operations in by_job(history).values():
-        if found := first_unexplained(operations, Job(), after):
-            again = f"To draw the same calls again, give the seed {seed}; how they meet is up to the machine."
-            pytest.fail(f"{told(found)}\n\n{again}", pytrace=False)
+def _wrong(history: Iterable[Operation]) -> Unexplained[Job] | None:
+    """The first answer of a job that no order of its operations explains."""
+    found = (first_unexplained(operations, Job(), after) for operations in by_job(history).values())
+    return next((one for one in found if one), None)
+
+
+def _check(wrong: Unexplained[Job] | None, seed: int) -> None:
+    if wrong:
+        again = f"To draw the same calls again, give the seed {seed}; how they meet is up to the machine."
+        pytest.fail(f"{told(shortest(wrong, after, looks))}\n\n{again}", pytrace=False)

@@ -93,6 +93,17 @@ def after(job: Job, operation: Operation) -> Iterator[Job]:
     yield from _MOVES[operation.verb](job, operation.answer, *operation.arguments)
 
 
+def looks(operation: Operation) -> bool:
+    """Whether an operation, as it was answered, has left the job as it was."""
+    match operation.answer:
+        case Pushed(created=created):
+            return not created
+        case Answer():
+            return operation.answer not in {Answer.DONE, Answer.HELD}
+        case _:
+            return operation.verb == "get"
+
+
 def _push(job: Job, answer: Pushed | Silence, push: Push) -> Iterator[Job]:
     created = job.push is None
     stored = Job(State.READY, push, ahead=push.delay > 0) if created else job

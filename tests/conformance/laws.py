@@ -52,4 +52,6 @@ def _law(part: type) -> Law:
     name = _WORDS.sub(" ", _NUMBER.sub("", part.__name__)).capitalize()
     sentence = " ".join((getdoc(part) or "").split())
     numbered = _NUMBER.match(part.__name__)
-    return Law(int(numbered[1]), name, sentence.partition(". ")[2]) if numbered else Law(None, name, sentence)
+    if numbered is None:
+        return Law(None, name, sentence)
+    return Law(int(numbered[1]), name, sentence.partition(". ")[2].removeprefix(f"{name}. "))

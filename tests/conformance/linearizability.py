@@ -13,9 +13,13 @@ they can: when an answer has to be explained. Knossos and Porcupine search in th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from jobcore.conformance.history import Operation
+from jobcore.conformance.shortening import Tries, shortened
+
+TRIES: Final = 100
+"""How often fewer operations are tried."""
 
 S = TypeVar("S", bound=Hashable)
 After: TypeAlias = Callable[[S, Operation], Iterable[S]]
@@ -53,6 +57,28 @@ def first_unexplained(history: Sequence[Operation], begin: S, after: After[S]) -
         elif not search.explain(number):
             return search.failure(number)
     return None
+
+
+def shortest(found: Unexplained[S], after: After[S], looks: Callable[[Operation], bool]) -> Unexplained[S]:
+    """The same answer, with no more before it than makes it inexplicable.
+
+    Args:
+        found: what to tell with less.
+        after: what operations do.
+        looks: whether an operation, as it was answered, has changed nothing. What has changed something may be what
+            explains the answer, and stays.
+    """
+    needed = [one for one in found.before if one is found.operation or not looks(one)]
+    shorter = [found]
+
+    def fails(kept: Sequence[Operation]) -> bool:
+        again = first_unexplained([*needed, *kept], found.since, after)
+        if same := again is not None and again.operation is found.operation:
+            shorter.append(again)
+        return same
+
+    shortened([one for one in found.before if one not in needed], Tries(fails, TRIES))
+    return shorter[-1]
 
 
 def _events(history: Sequence[Operation]) -> Iterator[tuple[int, bool, int]]:

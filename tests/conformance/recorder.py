@@ -113,7 +113,8 @@ def _status(report: pytest.TestReport, told: dict[str, Any]) -> Status:
 def message_of(report: pytest.TestReport) -> str:
     """Why a test failed: what was raised, without the way to it."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    return without_passwords(str(crash.message if crash else report.longrepr or ""))
+    message = str(crash.message if crash else report.longrepr or "")
+    return without_passwords(message.removeprefix("Failed: "))  # by pytest.fail, which says all there is to say
 
 
 def effort_of(config: pytest.Config) -> Effort:

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from jobcore.backend import Answer, Claim, Claimed, Entry, Fail, Hold, Keep, Push, Pushed, Retry, Return, State, Succeed
 from jobcore.conformance.client import NO_BOUND
 from jobcore.conformance.concurrency_hammer import HOUR, SHORT, Hammer
-from jobcore.conformance.concurrency_job import Job, after
+from jobcore.conformance.concurrency_job import Job, after, looks
 from jobcore.conformance.concurrency_told import told
 from jobcore.conformance.history import UNANSWERED, Operation, by_job
-from jobcore.conformance.linearizability import Unexplained, first_unexplained
+from jobcore.conformance.linearizability import Unexplained, first_unexplained, shortest
 from jobcore.conformance.model import Model
 
 PUSH = Push("a", b"first")
@@ -204,6 +204,24 @@ def test_it_is_told_as_a_table() -> None:
         "explains the answer that is marked: the job can only have been one of these.",
         "  running, attempt 1, lost 0, held by one with call 2",
     ]
+
+
+def test_what_only_looked_is_left_out_where_it_is_not_needed() -> None:
+    seen = do("get", Entry("a", State.READY, b"first", 0, 0, 0, 0, 0), "a", at=(2, 9))
+    refused = (
+        push((2, 12), Pushed("a", created=False, state=State.READY)),
+        do("remove", Answer.WRONG_STATE, "a", at=(6, 9)),
+        do("remove", Answer.MISSING, "a", at=(2, 10)),
+    )
+    wrong = found(push((0, 1)), *refused[:2], seen, claim((3, 14)), claim((4, 13), TWO, 6))
+    assert wrong
+    assert len(wrong.before) == 5
+    left = shortest(wrong, after, looks)
+    assert left.operation == wrong.operation
+    assert sorted(one.verb for one in left.before) == ["claim", "claim"]
+    gone = found(push((0, 1)), refused[0], refused[2])  # a refusal that is itself what can't be
+    assert gone
+    assert shortest(gone, after, looks).operation == refused[2]
 
 
 class Sequential:

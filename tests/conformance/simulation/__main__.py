@@ -33,6 +33,7 @@ def main() -> int:
 def _simulate(url: str | None, seed: int, without: list[str]) -> str | None:
     """What is wrong in a simulation, or None."""
     harness = UrlHarness(url or "memory://simulation")
+    harness.url = url and harness.url
     try:
         play = Play(seed, harness, without)
         if unknown := {*without} - {*play.parts}:
