@@ -3,8 +3,8 @@
     python benchmarks/cpu.py [--store memory] … [--jobs 20000] [--rounds 7] [--against FOLDER] …
 
 Each round is a process of its own. What is told: microseconds of the processor for a job, by `process_time`, which
-other processes disturb less than a clock; jobs a second; and how often, for a thousand jobs, a thread waited for another
-or for the store. With `--against`, other checkouts of jobcore are measured in turns with this one.
+other processes disturb less than a clock; jobs a second; and how often, for a thousand jobs, a thread waited for others
+or the store. With `--against`, other checkouts of jobcore are measured in turns with this one.
 """
 
 from __future__ import annotations
