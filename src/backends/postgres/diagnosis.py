@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -11,14 +10,11 @@ import msgspec
 from msgspec import Struct
 from psycopg import errors
 
-from jobcore.backend import Finding, Level, Refused
+from jobcore.backend import Finding, Level, Refused, clock_finding, round_trip, server_finding
 from jobcore.backends.postgres.connections import Connection
 from jobcore.backends.postgres.database import UNMADE, Database
 
-_ASKS: Final = 20
 _OLDEST: Final = 130000
-_SLOW_SECONDS: Final = 0.01
-_FAR_SECONDS: Final = 1.0
 _LONG_SECONDS: Final = 300.0
 _MANY_DEAD: Final = 100_000
 _FULL: Final = 0.9
@@ -84,7 +80,7 @@ def _read(connection: Connection, database: Database, notify: bool) -> Facts:
     taken = _taken(connection, database) if known["made"] else {}
     steps = {step.number: step.name for step in statements.steps}
     more = {
-        "latency": _latency(connection),
+        "latency": round_trip(lambda: connection.execute("SELECT 1")),
         "ahead": known["now"] - between,
         "pooled": known["pid"] != connection.info.backend_pid,
         "steps_missing": [name for number, name in steps.items() if number not in taken],
@@ -101,15 +97,6 @@ def _taken(connection: Connection, database: Database) -> dict[int, str]:
         return dict(connection.execute(database.statements["taken"]).fetchall())
     except errors.InsufficientPrivilege:  # which is found and told apart
         return {step.number: step.name for step in database.statements.steps}
-
-
-def _latency(connection: Connection) -> float:
-    def ask() -> float:
-        begun = time.perf_counter()
-        connection.execute("SELECT 1")
-        return time.perf_counter() - begun
-
-    return statistics.median(ask() for _ in range(_ASKS))
 
 
 def queues(database: Database) -> list[str]:
@@ -135,14 +122,8 @@ def findings(facts: Facts) -> Iterator[Finding]:
 
 
 def _server(facts: Facts) -> Iterator[Finding]:
-    said = f"PostgreSQL {facts.version}, {facts.latency * 1000:.2f} ms away"
-    if facts.number < _OLDEST:
-        yield Finding(Level.DANGER, "server", said, "13 is the oldest that is supported", "upgrade")
-    elif facts.latency > _SLOW_SECONDS:
-        remedy = "put workers and producers near the server"
-        yield Finding(Level.WARNING, "server", said, "each call waits for that", remedy)
-    else:
-        yield Finding(Level.OK, "server", said)
+    outdated = "13 is the oldest that is supported" if facts.number < _OLDEST else ""
+    yield server_finding(f"PostgreSQL {facts.version}", facts.latency, outdated)
 
 
 def _durability(facts: Facts) -> Iterator[Finding]:
@@ -203,7 +184,8 @@ def _replication(facts: Facts) -> Iterator[Finding]:
             "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'; SELECT pg_reload_conf();",
         )
     elif facts.replicas:
-        yield Finding(Level.OK, "replication", f"{facts.replicas} standbys, of which commits wait for some")
+        said = f"{facts.replicas} standby{'s' * (facts.replicas > 1)}; commits wait as synchronous_standby_names says"
+        yield Finding(Level.OK, "replication", said)
     else:
         yield Finding(Level.OK, "replication", "no standby: nothing takes over, and nothing is lost by that")
 
@@ -343,13 +325,4 @@ def _connections(facts: Facts) -> Iterator[Finding]:
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:
-    if abs(facts.ahead) > _FAR_SECONDS:
-        yield Finding(
-            Level.WARNING,
-            "clock",
-            f"the server's clock is {abs(facts.ahead):.1f} s {'ahead of' if facts.ahead > 0 else 'behind'} this one's",
-            "a run_at is met by the server's clock; if that is set, leases end early or delays grow",
-            "let both follow NTP",
-        )
-    else:
-        yield Finding(Level.OK, "clock", f"within {max(1, round(abs(facts.ahead) * 1000))} ms of this machine's")
+    yield clock_finding(facts.ahead)
