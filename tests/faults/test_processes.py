@@ -157,7 +157,7 @@ def test_a_worker_by_itself_says_what_it_does_about_a_signal_and_what_it_leaves(
         for said in ["stopping: running jobs have their grace", "leaving at once"]:
             worker.send(signal.SIGTERM)
             worker.until(said)
-        worker.until("left behind 1 job, to run again once their leases end, within 120 s: hold the-one of")
+        worker.until("left behind 1 job, to run again within 120 s, at the lease's end: hold the-one of")
         assert worker.ended() == 0
 
 
@@ -176,7 +176,7 @@ def test_ctrl_c_lets_running_jobs_finish_and_a_second_one_does_not(program: Prog
         parent.interrupt()
         parent.until("stopping: running jobs have their grace")
         parent.interrupt()
-        parent.until("left behind 1 job, to run again when the parent brings them back, at once: hold second of")
+        parent.until("left behind 1 job, to run again at once, as the parent sees to it: hold second of")
         assert parent.ended() == 0
     assert program.queue.counts().ready == 1  # what the child left running was brought back by its parent
 

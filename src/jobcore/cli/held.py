@@ -50,5 +50,5 @@ def tell_left(jobs: Sequence[Event], lease: float, *, parent: bool) -> None:
         parent: whether there is one, which brings back what a dead child held.
     """
     if jobs:
-        when = "when the parent brings them back, at once" if parent else f"once their leases end, within {lease:g} s"
+        when = "at once, as the parent sees to it" if parent else f"within {lease:g} s, at the lease's end"
         _log.warning("left behind %s, to run again %s: %s", counted(len(jobs), "job"), when, "; ".join(named(jobs)))
