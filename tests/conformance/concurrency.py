@@ -31,6 +31,8 @@ CLIENTS: Final = 4
 ROUNDS: Final = 30
 """Calls of each client in a history."""
 
+_AGAIN: Final = "The seed of this run draws the same calls again; how they meet is up to the machine."
+
 _queues: Final = (f"concurrent-{n}" for n in count(1))
 
 
@@ -46,7 +48,7 @@ class Concurrency:
             for seed in [*kept, *range(number, number + histories)]:
                 wrong = _wrong(_by_threads(harness, [one.backend, two.backend], seed))
                 kept.note(seed, failed=wrong is not None)
-                _check(wrong, effort.seed)
+                _check(wrong)
                 examples += 1
             record_property("examples", examples)
 
@@ -60,15 +62,15 @@ class Concurrency:
         if history is None:
             variant(record_property, "calls at once were made by threads of one process")
             history = _by_threads(harness, [one.backend, two.backend], effort.seed)
-        _check(_wrong(history), effort.seed)
+        _check(_wrong(history))
 
     def test_what_goes_in_at_once_comes_out(self, harness: Harness, one: Client, two: Client, effort: Effort) -> None:
         queue = next(_queues)
         found = check(Crowd(harness, [one.backend, two.backend], queue, effort.seed).work())
         one.backend.destroy(queue)
         assert found.run, "nothing was run"
-        assert (found.lost, found.unexpected, found.stale) == ([], [], []), f"seed {effort.seed}"
-        assert [each for each in found.duplicates if not each.reason] == [], f"seed {effort.seed}"
+        assert (found.lost, found.unexpected, found.stale) == ([], [], [])
+        assert [each for each in found.duplicates if not each.reason] == []
 
 
 class _Meeting:
@@ -105,7 +107,6 @@ def _wrong(history: Iterable[Operation]) -> Unexplained[Job] | None:
     return next((one for one in found if one), None)
 
 
-def _check(wrong: Unexplained[Job] | None, seed: int) -> None:
+def _check(wrong: Unexplained[Job] | None) -> None:
     if wrong:
-        again = f"To draw the same calls again, give the seed {seed}; how they meet is up to the machine."
-        pytest.fail(f"{told(shortest(wrong, after, looks))}\n\n{again}", pytrace=False)
+        pytest.fail(f"{told(shortest(wrong, after, looks))}\n\n{_AGAIN}", pytrace=False)

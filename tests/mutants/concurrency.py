@@ -94,9 +94,9 @@ MUTANTS: Final = [
         "A settlement asks in one statement which tokens are current, and moves their jobs in another.",
         Concurrency,
         "postgres/backend.py",
-        "        return settle(self._database, queue, settlements, keep)\n",
+        "        return self._settling.settle(queue, settlements, keep)\n",
         "        held = self.extend(queue, [hold for hold, _ in settlements], 1)\n"
-        "        answers = settle(self._database, queue, settlements, keep)\n"
+        "        answers = self._settling.settle(queue, settlements, keep)\n"
         "        return [Answer.DONE if one is Answer.HELD else two for one, two in zip(held, answers)]\n",
         slow=True,
     ),
