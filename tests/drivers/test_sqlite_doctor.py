@@ -89,6 +89,13 @@ def test_the_innermost_mount_counts(backend: SqliteBackend, path: Path, monkeypa
     assert told(backend, "file system").found.startswith("nfs:")
 
 
+def test_where_there_is_no_table_of_mounts_nothing_is_said_of_file_systems(
+    backend: SqliteBackend, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "MOUNTS", path.parent / "nowhere")
+    assert "file system" not in {finding.about for finding in backend.diagnose()}
+
+
 def test_a_missing_write_ahead_log(backend: SqliteBackend, path: Path) -> None:
     backend.close()
     with sqlite3.connect(path) as db:
@@ -117,14 +124,19 @@ def test_less_durability(path: Path) -> None:
     backend.close()
 
 
-def test_a_damaged_file(backend: SqliteBackend, path: Path) -> None:
+@pytest.mark.parametrize(("quick", "level"), [(diagnosis._QUICK, Level.DANGER), (100_000, Level.OK)])
+def test_a_damaged_file(
+    backend: SqliteBackend, path: Path, monkeypatch: pytest.MonkeyPatch, quick: int, level: Level
+) -> None:
+    """One that would take long to read is not looked through."""
+    monkeypatch.setattr(diagnosis, "_QUICK", quick)
     backend.push("q", [Push(f"{n}", bytes(2000)) for n in range(100)])
     backend.close()
     with path.open("r+b") as file:
         file.seek(-6000, os.SEEK_END)
         file.write(b"\xff" * 5000)
     again = SqliteBackend(path)
-    assert told(again, "file").level is Level.DANGER
+    assert told(again, "file").level is level
     again.close()
 
 
@@ -145,6 +157,10 @@ def test_a_file_that_may_not_be_written(backend: SqliteBackend, path: Path, monk
     monkeypatch.setattr(os, "access", lambda each, _: each != path)  # root, who may run this, may write anything
     finding = told(backend, "rights")
     assert (finding.level, str(path) in finding.remedy) == (Level.DANGER, True)
+
+
+def test_what_a_verdict_tells_of_the_store(backend: SqliteBackend) -> None:
+    assert backend.describe() == {"sqlite": sqlite3.sqlite_version}
 
 
 def test_the_queues_that_there_are(backend: SqliteBackend) -> None:

@@ -139,6 +139,35 @@ class TestGroupCommits:
         assert left == [1000, 600, 200]
         backend.close()
 
+    def test_of_two_claims_with_one_call_the_second_repeats_the_first(self, backend: SqliteBackend, path: Path) -> None:
+        """Both have looked before either wrote, so the look could not tell them that they are one."""
+        backend.push("q", [Push("a", b""), Push("b", b"")])
+        with ThreadPoolExecutor(2) as pool:
+            with write_lock(path):
+                given = [pool.submit(claim, backend, 1) for _ in range(2)]
+                until(lambda: len(backend._file._writer._waiting) == 2)
+            assert [[job.id for job in one.result(PATIENCE).claims] for one in given] == [["a"], ["a"]]
+        assert backend.counts("q") == Counts(ready=1, running=1)
+
+    def test_a_change_that_has_begun_is_waited_for(
+        self, backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The timeout bounds how long others' locks are waited for, not the work itself."""
+        given_up = threading.Event()
+
+        class Impatient(Future[Any]):
+            """Its timeout is over once the change has begun."""
+
+            def result(self, timeout: float | None = None) -> Any:
+                if timeout is None:
+                    given_up.set()
+                    return super().result(PATIENCE)
+                until(self.running)
+                raise TimeoutError
+
+        monkeypatch.setattr(writer, "Future", Impatient)
+        assert backend._file.write(lambda _: given_up.wait(PATIENCE))
+
     def test_closing_finishes_what_waits(self, backend: SqliteBackend, path: Path) -> None:
         backend.push("q", [Push("first", b"")])
         with ThreadPoolExecutor(2) as pool:
@@ -202,16 +231,17 @@ class TestLocks:
             late.close()
 
 
-class ShortOfMemory:
-    """A connection that has no memory left for a statement, nor for undoing it."""
+class Failing:
+    """A connection on which a statement fails, and undoing it as well."""
 
-    def __init__(self, real: sqlite3.Connection, statement: str) -> None:
+    def __init__(self, real: sqlite3.Connection, statement: str, error: Exception) -> None:
         self._real = real
         self._fails = {statement, "ROLLBACK"}
+        self._error = error
 
     def execute(self, statement: str, *given: Any) -> sqlite3.Cursor:
         if statement in self._fails:
-            raise MemoryError
+            raise self._error
         return self._real.execute(statement, *given)
 
     def __getattr__(self, name: str) -> Any:
@@ -251,10 +281,43 @@ class TestTrouble:
     ) -> None:
         """Python has an error of its own for it. What was begun is undone, and the next call goes through."""
         backend.push("q", [Push("a", b"")])
-        backend._file._writer._db = ShortOfMemory(backend._file._writer._db, moment)
+        backend._file._writer._db = Failing(backend._file._writer._db, moment, MemoryError())
         with pytest.raises(raised):
             backend.push("q", [Push("b", b"")])
         assert [pushed.created for pushed in backend.push("q", [Push("a", b""), Push("b", b"")])] == [False, True]
+
+    def test_a_disk_that_is_full_at_a_commit_has_undone_it(self, backend: SqliteBackend) -> None:
+        backend.push("q", [Push("a", b"")])
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+        backend._file._writer._db = Failing(backend._file._writer._db, "COMMIT", full)
+        with pytest.raises(Refused, match=r"full.*free space"):
+            backend.push("q", [Push("b", b"")])
+        assert [pushed.created for pushed in backend.push("q", [Push("a", b""), Push("b", b"")])] == [False, True]
+
+    def test_a_file_that_can_keep_no_write_ahead_log_is_refused(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on disks that processes can't share memory through; here it is none at all."""
+        connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", lambda _, **options: connect(":memory:", **options))
+        backend = SqliteBackend(path)
+        with pytest.raises(Refused, match="choose a local disk"):
+            backend.push("q", [Push("a", b"")])
+        backend.close()
+
+    def test_who_still_reads_when_it_is_closed_closes_the_connection(self, backend: SqliteBackend) -> None:
+        backend.push("q", [Push("a", b"")])
+        readers = []
+
+        def look(db: sqlite3.Connection) -> Any:
+            backend.close()
+            readers.append(db)
+            return db.execute("SELECT count(*) FROM jobcore_jobs").fetchone()
+
+        assert backend._file.read(look) == (1,)
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            readers[0].execute("SELECT 1")
 
     def test_a_file_that_may_only_be_read_is_refused_and_can_be_looked_at(self) -> None:
         folder = Path(tempfile.mkdtemp())
@@ -281,7 +344,11 @@ class TestTrouble:
     def test_another_kind_of_file_is_refused(self, path: Path) -> None:
         path.write_bytes(b"a letter, not a database. " * 100)
         backend = SqliteBackend(path)
-        for verb in (lambda: backend.counts("q"), lambda: backend.push("q", [Push("a", b"")])):
+        for verb in (
+            lambda: backend.counts("q"),
+            lambda: backend.push("q", [Push("a", b"")]),
+            lambda: backend.wait(["q"], 0),
+        ):
             with pytest.raises(Refused, match="another kind of file"):
                 verb()
         backend.close()
@@ -377,6 +444,13 @@ class TestUrls:
         backend = connect(f"sqlite:///{path}{option}")
         assert backend._file.write(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (level,)
         backend.close()
+
+    def test_the_timeout_is_kept_to(self, backend: SqliteBackend, path: Path) -> None:
+        backend.push("q", [Push("a", b"")])
+        hasty = connect(f"sqlite:///{path}?timeout=0.05")
+        with write_lock(path), pytest.raises(Unavailable, match=r"for 0\.05 s"):
+            hasty.push("q", [Push("b", b"")])
+        hasty.close()
 
     @pytest.mark.parametrize(
         ("url", "says"),
