@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from core.loops import eventually
 from psycopg.rows import dict_row
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -18,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from jobcore.backend import InvalidArgument, Joins, Push, Pushed, Refused, State, Wakes
 from jobcore.backends.postgres import PostgresBackend
+from jobcore.testing import ManualClock
 
 PUSHES = [Push("a", b"1"), Push("b", b"2", delay=10**9), Push("a", b"3")]
 ANSWERS = [Pushed("a", True, State.READY), Pushed("b", True, State.SCHEDULED), Pushed("a", False, State.READY)]
@@ -88,6 +91,31 @@ class TestJoins:
         assert entry is not None
         assert entry.payload == b"first"
 
+    @pytest.mark.parametrize("others", [[], [Push("b", b"")]], ids=["alone", "with a new one"])
+    def test_what_is_known_is_not_kept_from_workers(
+        self, backend: PostgresBackend, engine: Engine, opening: Callable[[Engine], Any], others: list[Push]
+    ) -> None:
+        backend.push("q", [Push("a", b"first")])
+        with opening(engine) as connection:
+            backend.join(connection, "q", [Push("a", b""), *others])
+            assert claimed(backend) == ["a"]
+
+    def test_an_id_whose_time_of_remembrance_has_passed_is_new(
+        self, engine: Engine, opening: Callable[[Engine], Any]
+    ) -> None:
+        clock = ManualClock()
+        backend = PostgresBackend(engine, schema="joins", clock=clock)
+        backend.push("q", [Push("a", b"", remember=60)])
+        backend.remove("q", ["a"])
+        for seconds, answer in [(59, Pushed("a", False, None)), (1, Pushed("a", True, State.READY))]:
+            clock.advance(seconds)
+            with opening(engine) as connection:
+                assert backend.join(connection, "q", [Push("a", b"")]) == [answer]
+                connection.commit()
+        assert backend.counts("q").ready == 1
+        backend.destroy("q")
+        backend.close()
+
     def test_an_aborted_transaction_refuses(
         self, backend: PostgresBackend, engine: Engine, opening: Callable[[Engine], Any]
     ) -> None:
@@ -104,6 +132,11 @@ class TestJoins:
             with pytest.raises(Refused):
                 backend.join(connection, "q", PUSHES)
             connection.rollback()
+
+
+def claimed(backend: PostgresBackend) -> list[str]:
+    """The jobs that a worker gets."""
+    return [claim.id for claim in backend.claim("q", 9, 10**6, "me", uuid4().bytes, 10**6).claims]
 
 
 def test_a_waiter_hears_of_it_after_the_commit(backend: PostgresBackend, engine: Engine) -> None:
@@ -167,6 +200,12 @@ def test_what_is_no_connection_is_refused(backend: PostgresBackend, connection: 
         asyncio.run(backend.ajoin(connection, "q", PUSHES))
 
 
+def enqueue(engine: Engine) -> str:
+    """Enqueue by the function, and commit."""
+    with engine.begin() as connection:
+        return str(connection.exec_driver_sql("SELECT joins.enqueue('q', 'J', id => 'mine')").scalar_one())
+
+
 class TestSql:
     def test_a_function_enqueues(self, backend: PostgresBackend, engine: Engine) -> None:
         backend.counts("q")
@@ -183,6 +222,35 @@ class TestSql:
             with engine.begin() as connection:
                 connection.exec_driver_sql("SELECT joins.enqueue('q', 'J', id => 'mine', delay => '1 hour')")
         assert backend.counts("q").scheduled == 1
+
+    def test_what_is_known_is_not_kept_from_workers(self, backend: PostgresBackend, engine: Engine) -> None:
+        backend.push("q", [Push("mine", b"")])
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SELECT joins.enqueue('q', 'J', id => 'mine')")
+            assert claimed(backend) == ["mine"]
+
+    def test_an_id_whose_time_of_remembrance_has_passed_is_new(self, backend: PostgresBackend, engine: Engine) -> None:
+        backend.push("q", [Push("mine", b"", remember=60)])
+        backend.remove("q", ["mine"])
+        enqueue(engine)
+        assert backend.counts("q").ready == 0
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE joins.jobs SET place = 0")  # all of that time
+        enqueue(engine)
+        assert backend.counts("q").ready == 1
+
+    def test_an_id_that_is_forgotten_at_that_moment_is_new(self, backend: PostgresBackend, engine: Engine) -> None:
+        """Its row is there for the first statement, and gone for the next."""
+        backend.push("q", [Push("mine", b"", remember=60)])
+        backend.remove("q", ["mine"])
+        with engine.connect() as forgetting, ThreadPoolExecutor() as threads:
+            forgetting.exec_driver_sql("DELETE FROM joins.jobs")
+            enqueued = threads.submit(enqueue, engine)
+            with engine.connect() as looking:
+                eventually(lambda: looking.exec_driver_sql("SELECT 1 FROM pg_locks WHERE NOT granted").all())
+            forgetting.commit()
+            assert enqueued.result(20) == "mine"
+        assert backend.counts("q").ready == 1
 
     @pytest.mark.parametrize(
         "arguments",

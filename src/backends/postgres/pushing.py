@@ -40,15 +40,16 @@ def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
 def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
     """Store what is new, wake by the statement `wake` whoever waits for it, and ask about the rest."""
     told: dict[str, Pushed] = {}
+    statement = _statement
     while missing := [push for push in pushes if push.id not in told]:
-        # A second round only if an id left the store between the two statements of the first.
-        stored = yield _statement(queue, missing)
+        stored = yield statement(queue, missing)
         told |= {id: Pushed(id, created=True, state=_waiting(ahead)) for id, ahead, _ in stored}
         if stored and stored[0][2]:
             yield wake, {"queue": queue}
         if others := [push.id for push in missing if push.id not in told]:
             known = yield "known", {"queue": queue, "ids": others}
             told |= {id: Pushed(id, created=False, state=_state(state)) for id, state in known}
+        statement = _over  # for what is not told by now: ids to be forgotten, or that left between the two statements
     return list(_in_turn(pushes, told))
 
 
@@ -74,6 +75,11 @@ def _statement(queue: str, pushes: Sequence[Push]) -> tuple[str, Parameters]:
     if len(pushes) == 1:
         return "push_one", {"queue": queue, **push_row(pushes[0])}
     return "push", {"queue": queue, **push_arrays(pushes)}
+
+
+def _over(queue: str, pushes: Sequence[Push]) -> tuple[str, Parameters]:
+    """The statement that stores jobs over ids whose time of remembrance has passed, too."""
+    return "push_over", {"queue": queue, **push_arrays(pushes)}
 
 
 def _waiting(ahead: bool) -> State:

@@ -1,4 +1,4 @@
--- push: store jobs whose ids are neither in the table nor remembered.
+-- push: store jobs whose ids are not in the table.
 --
 -- Parameters: queue; now (µs, or null: the server's clock); and arrays, sorted by id so that concurrent
 --   batches wait for each other in one order: ids, positions (in the caller's batch), priorities,
@@ -11,7 +11,7 @@ WITH clock AS MATERIALIZED (
 ), batch AS MATERIALIZED (
     SELECT nextval('{schema}.batches') << 17 AS seq
 )
-INSERT INTO {schema}.jobs AS known (queue, id, state, rank, place, seq, remember, pushed_at, payload)
+INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, remember, pushed_at, payload)
 SELECT
     %(queue)s, new.id, 'ready', -coalesce(new.priority, 0),
     greatest(clock.now + coalesce(new.delay, 0), new.run_at), batch.seq + new.position,
@@ -20,9 +20,6 @@ FROM clock, batch, unnest(
     %(ids)b::text[], %(positions)b::bigint[], %(priorities)b::bigint[], %(delays)b::bigint[],
     %(run_ats)b::bigint[], %(remembers)b::bigint[], %(payloads)b::bytea[]
 ) AS new (id, position, priority, delay, run_at, remember, payload)
--- An id whose time of remembrance has passed is as good as new.
-ON CONFLICT (queue, id) DO UPDATE SET
-    state = excluded.state, rank = excluded.rank, place = excluded.place, seq = excluded.seq,
-    remember = excluded.remember, pushed_at = excluded.pushed_at, payload = excluded.payload
-    WHERE known.state = 'remembered' AND known.place <= excluded.pushed_at
+-- And no DO UPDATE, which would lock what is there, in a caller's transaction for long: claims would pass it over.
+ON CONFLICT (queue, id) DO NOTHING
 RETURNING id, place > pushed_at, EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s)

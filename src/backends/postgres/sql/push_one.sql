@@ -8,15 +8,11 @@ WITH clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
     FROM pg_current_xact_id()  -- first, so that no place is older than its transaction: claims count on that (marks.py)
 )
-INSERT INTO {schema}.jobs AS known (queue, id, state, rank, place, seq, remember, pushed_at, payload)
+INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, remember, pushed_at, payload)
 SELECT
     %(queue)s, %(id)s, 'ready', -%(priority)s::bigint,
     greatest(clock.now + %(delay)s, %(run_at)s), nextval('{schema}.batches') << 17,
     %(remember)s, clock.now, %(payload)s
 FROM clock
--- An id whose time of remembrance has passed is as good as new.
-ON CONFLICT (queue, id) DO UPDATE SET
-    state = excluded.state, rank = excluded.rank, place = excluded.place, seq = excluded.seq,
-    remember = excluded.remember, pushed_at = excluded.pushed_at, payload = excluded.payload
-    WHERE known.state = 'remembered' AND known.place <= excluded.pushed_at
+ON CONFLICT (queue, id) DO NOTHING
 RETURNING id, place > pushed_at, EXISTS (SELECT FROM {schema}.sleepers WHERE queue = %(queue)s)
