@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TypeAlias
 
 from psycopg.errors import UniqueViolation
@@ -13,6 +13,9 @@ from jobcore.backends.postgres.rows import Parameters, Row, new_arrays, push_arr
 
 Steps: TypeAlias = Generator[tuple[str, Parameters], list[Row], list[Pushed]]
 """Yields a statement's stem and its parameters, is sent its rows, and returns the answer."""
+
+_Statement: TypeAlias = Callable[[str, Sequence[Push]], tuple[str, Parameters]]
+"""Gives the stem and the parameters of what stores jobs in a queue."""
 
 
 def push(database: Database, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
@@ -40,7 +43,7 @@ def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
 def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
     """Store what is new, wake by the statement `wake` whoever waits for it, and ask about the rest."""
     told: dict[str, Pushed] = {}
-    statement = _statement
+    statement: _Statement = _statement
     while missing := [push for push in pushes if push.id not in told]:
         stored = yield statement(queue, missing)
         told |= {id: Pushed(id, created=True, state=_waiting(ahead)) for id, ahead, _ in stored}
