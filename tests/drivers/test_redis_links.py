@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from jobcore.backend import (
     Unavailable,
     Uncertain,
 )
-from jobcore.backends.redis import RedisBackend, connect
+from jobcore.backends.redis import RedisBackend, connect, link
 
 from servers import redis as servers
 
@@ -183,9 +183,12 @@ def liar(answer: Callable[[bytes], bytes | None]) -> Iterator[str]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection:
-                while (heard := connection.recv(1 << 20)) and (said := answer(heard)) is not None:
-                    connection.sendall(said)
+            threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+    def talk(connection: socket.socket) -> None:
+        with connection, suppress(ConnectionError):
+            while (heard := connection.recv(1 << 20)) and (said := answer(heard)) is not None:
+                connection.sendall(said)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
@@ -222,6 +225,67 @@ def test_a_call_without_an_answer_is_uncertain_and_is_not_sent_again(answer: byt
     with liar(listen) as url, closing(connect(f"{url}?timeout=0.1")) as backend, pytest.raises(Uncertain):
         backend.push("q", JOB)
     assert len([command for command in heard if b"EVAL" in command]) == 1
+
+
+def test_a_call_that_can_not_be_sent_is_uncertain() -> None:
+    """The server hangs up while it is sent: what came of it, nobody knows."""
+    with (
+        liar(_scripts(None)) as url,
+        closing(connect(url)) as backend,
+        pytest.raises(Uncertain, match="sending to Redis failed"),
+    ):
+        backend.push("q", [Push("a", bytes(1 << 25))])
+
+
+def test_a_connection_that_was_cut_while_it_idled_is_not_used(
+    server: servers.Server, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_FRESH", 0.0)  # for longer it has idled
+    with closing(connect(server.url)) as backend:
+        backend.push("q", JOB)
+        store.client_kill_filter(_type="normal", skipme=True)
+        assert backend.counts("q").ready == 1
+
+
+def test_a_connection_that_is_in_use_at_the_close_is_closed_afterwards(
+    server: servers.Server, store: redis.Redis
+) -> None:
+    backend = connect(server.url)
+    thread = threading.Thread(target=backend.wait, args=(["q"], 1))
+    thread.start()
+    servers.wait_until(lambda: store.info("clients")["blocked_clients"] == 1)
+    backend.close()
+    with closing(connect(server.url)) as other:
+        other.push("q", JOB)
+    thread.join(30)
+    servers.wait_until(lambda: not connections(store))
+
+
+def test_a_connection_that_comes_too_late_is_closed(server: servers.Server) -> None:
+    go, late = threading.Event(), []
+
+    class Slow(redis.Connection):
+        def connect(self) -> None:
+            go.wait(30)
+            super().connect()
+            late.append(self)
+
+    pool = redis.ConnectionPool.from_url(server.url, connection_class=Slow)
+    with closing(RedisBackend(redis.Redis(connection_pool=pool), timeout=0.5)) as backend:
+        with pytest.raises(Unavailable, match="no connection within"):
+            backend.push("q", JOB)
+        go.set()
+        servers.wait_until(lambda: late and late[0]._sock is None)
+
+
+def test_where_waiting_is_refused_the_queues_are_looked_at() -> None:
+    """As while a cluster moves its slots. That nothing is due is what the script answers."""
+
+    def answer(heard: bytes) -> bytes | None:
+        return b"-TRYAGAIN\r\n" if b"BLPOP" in heard else _scripts(b":-1\r\n")(heard)
+
+    with liar(answer) as url, closing(connect(url)) as backend:
+        assert backend.wait(["q", "r"], 0.01) == {"q", "r"}
 
 
 @pytest.mark.parametrize("error", ["OOM full", "LOADING the dataset", "READONLY replica", "NOAUTH no", "BUSY", "ERR"])
@@ -321,21 +385,54 @@ def test_a_cluster_is_waited_on_for_queues_of_different_slots(node: servers.Serv
     client.close()
 
 
-def test_a_moved_slot_is_followed(node: servers.Server) -> None:
-    """A node that sends every call away once, as one does whose slots have moved."""
+@pytest.mark.parametrize(("says", "times"), [("MOVED", 1), ("ASK", 2)])
+def test_a_node_that_sends_calls_away_is_followed(node: servers.Server, says: str, times: int) -> None:
+    """Once for good, where a slot has moved; each time, where one is being moved."""
     address = node.url.rpartition("//")[2]
     heard: list[bytes] = []
 
-    def send_away(command: bytes) -> bytes:
+    def send_away(command: bytes) -> bytes | None:
         heard.append(command)
-        return _scripts(f"-MOVED 1 {address}\r\n".encode())(command)
+        return _scripts(f"-{says} 1 {address}\r\n".encode())(command)
 
     with liar(send_away) as url, closing(RedisBackend(lambda: RedisCluster.from_url(node.url))) as backend:
-        backend.counts("moved")
-        backend._route._homes["{jobcore:moved}"] = ("127.0.0.1", int(url.rpartition(":")[2]))
-        assert backend.push("moved", JOB)[0].created
-        assert backend.push("moved", JOB)[0].state is State.READY
-    assert len([command for command in heard if b"EVAL" in command]) == 1
+        _move(backend, says, url)
+        assert backend.push(says, JOB)[0].created
+        assert backend.push(says, JOB)[0].state is State.READY
+    assert len([command for command in heard if b"EVAL" in command]) == times
+
+
+def _move(backend: RedisBackend, queue: str, url: str) -> None:
+    """Have a queue of a cluster be looked for elsewhere."""
+    backend.counts(queue)
+    backend._route._homes[f"{{jobcore:{queue}}}"] = ("127.0.0.1", int(url.rpartition(":")[2]))
+
+
+def test_nodes_that_send_each_call_to_another_are_not_followed_for_ever(node: servers.Server) -> None:
+    said: list[bytes] = []
+    with liar(lambda heard: said[0] if b"EVAL" in heard else b"+OK\r\n") as url:
+        said.append(f"-MOVED 1 {url.rpartition('//')[2]}\r\n".encode())
+        with closing(RedisBackend(RedisCluster.from_url(node.url))) as backend:
+            _move(backend, "round", url)
+            with pytest.raises(Refused, match="don't agree"):
+                backend.push("round", JOB)
+
+
+def test_an_error_that_a_node_answers_is_refused(node: servers.Server) -> None:
+    with liar(_scripts(b"-OOM full\r\n")) as url, closing(RedisBackend(RedisCluster.from_url(node.url))) as backend:
+        _move(backend, "full", url)
+        with pytest.raises(Refused, match="OOM"):
+            backend.push("full", JOB)
+
+
+@pytest.mark.parametrize("forbidden", ["scan", "command"])
+def test_what_a_cluster_s_account_may_not_ask_is_refused(node: servers.Server, forbidden: str) -> None:
+    """SCAN is asked of each node by the driver, COMMAND by redis-py before all else."""
+    with node.client() as store:
+        store.execute_command("ACL", "SETUSER", forbidden, "on", "nopass", "~*", "+@all", f"-{forbidden}")
+    url = node.url.replace("redis://", f"redis+cluster://{forbidden}:x@")
+    with closing(connect(url)) as backend, pytest.raises(Refused, match=rf"(?i)permissions.*{forbidden}"):
+        backend.queues()
 
 
 def test_the_documented_account_is_enough_in_a_cluster(node: servers.Server) -> None:

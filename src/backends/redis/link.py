@@ -160,15 +160,14 @@ class Link:
         """A connection, which the caller gives back or disconnects. Raises as `call`."""
         if self._pid != os.getpid():
             self._forget()
-        while self._idle:
+        while True:
             try:
                 connection, since = self._idle.pop()
-            except IndexError:  # another thread was quicker
-                break
+            except IndexError:
+                return self._connect()
             if time.monotonic() - since < _FRESH or not _is_stale(connection):
                 return connection
             connection.disconnect()
-        return self._connect()
 
     def give(self, connection: Connection) -> None:
         """Take back a connection on which nothing is awaited."""

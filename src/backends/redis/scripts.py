@@ -31,10 +31,8 @@ class Script(NamedTuple):
 def script(verb: str) -> Script:
     """The script of a verb: `lua/VERB.lua` behind what it needs of `lua/common.lua`."""
     body = _read(verb)
-    header = _KEYS.search(body)
-    if header is None:
-        raise ValueError(f"{verb}.lua does not say which KEYS it takes")
-    keys = tuple(header[1].split())
+    (header,) = _KEYS.findall(body)
+    keys = tuple(header.split())
     text = f"local {', '.join(keys)} = unpack(KEYS)\n{_with_shared(body)}".encode()
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode(), keys)
 
