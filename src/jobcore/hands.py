@@ -42,7 +42,6 @@ class Hands:
         self._free = deque(range(count))
         self._sync: deque[Task] = deque()
         self._async: deque[Task] = deque()
-        self._adopted: dict[Task, asyncio.Task[None]] = {}
         self._awaited: dict[Task, asyncio.Task[None]] = {}
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
@@ -63,7 +62,7 @@ class Hands:
     @property
     def cancelling(self) -> bool:
         """Whether async jobs may run yet: they have not been cancelled, or have not ended since."""
-        return self.loop.started and not (self._cancelled and not self._adopted and not self._awaited)
+        return self.loop.started and not (self._cancelled and not self._awaited)
 
     def blocking(self) -> Task | None:
         """The task whose async job the loop is at, while that does not let go; None if it is at none of them."""
@@ -179,7 +178,7 @@ class Hands:
 
     def _pump(self) -> None:
         """On the loop: start async tasks while there are hands."""
-        while self._async:
+        while self._async and self._free:
             try:
                 hand = self._free.pop()
             except IndexError:
@@ -194,10 +193,9 @@ class Hands:
     def _adopt(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
         running = self._await(task, answer, hand)
         loop = asyncio.get_running_loop()
-        self._adopted[task] = loop.create_task(running, context=Context())  # not that of the job that ended just now
+        self._awaited[task] = loop.create_task(running, context=Context())  # not that of the job that ended just now
 
     async def _await(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
-        self._awaited[task] = self._adopted.pop(task)
         timeout = task.type.policy.timeout
         if timeout is not None:
             self.timeouts.start(task, timeout)
@@ -228,8 +226,15 @@ class Hands:
             return
         self._cancelled = True
         for task, running in list(self._awaited.items()):
-            task.cancelled = True
-            running.cancel()
+            if _has_begun(running):  # one that has not will see for itself
+                task.cancelled = True
+                running.cancel()
+
+
+def _has_begun(running: asyncio.Task[None]) -> bool:
+    """Whether a coroutine of ours has got its first turn on the loop: cancelled before that it would never run."""
+    coroutine = running.get_coro()
+    return inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
 
 
 def _drop(answer: Awaitable[Any] | None) -> None:
