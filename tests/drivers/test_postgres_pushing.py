@@ -1,4 +1,4 @@
-"""PostgreSQL: pushes of several, which are first tried as if all of them were new."""
+"""PostgreSQL: pushes, which are first tried as if all that they store were new."""
 
 from __future__ import annotations
 
@@ -45,15 +45,23 @@ def test_an_id_that_comes_twice_in_a_batch_is_stored_once(backend: PostgresBacke
     assert [each and each.payload for each in backend.get("q", ["a"])] == [b"first"]
 
 
-def test_each_of_a_batch_keeps_what_was_said_of_it_alone(backend: PostgresBackend) -> None:
+def test_one_that_is_known_after_all_is_told_so(backend: PostgresBackend) -> None:
+    backend.push("q", [Push("a", b"first")])
+    assert backend.push("q", [Push("a", b"second", delay=1)]) == [Pushed("a", created=False, state=State.READY)]
+    assert [each and each.payload for each in backend.get("q", ["a"])] == [b"first"]
+
+
+@pytest.mark.parametrize("remember", [0, 60])
+@pytest.mark.parametrize("size", [1, 5])
+def test_each_job_keeps_what_was_said_of_it_alone(backend: PostgresBackend, size: int, remember: int) -> None:
     pushes = [
-        Push("plain", b"1"),
-        Push("late", b"2", delay=5),
-        Push("past", b"3", run_at=NOW - 5),
-        Push("fixed", b"4", run_at=NOW + 7, priority=-100),
-        Push("first", b"5", priority=100),
+        Push("plain", b"1", remember=remember),
+        Push("late", b"2", delay=5, remember=remember),
+        Push("past", b"3", run_at=NOW - 5, remember=remember),
+        Push("fixed", b"4", run_at=NOW + 7, priority=-100, remember=remember),
+        Push("first", b"5", priority=100, remember=remember),
     ]
-    answers = backend.push("q", pushes)
+    answers = [answer for n in range(0, 5, size) for answer in backend.push("q", pushes[n : n + size])]
     assert [answer.state for answer in answers] == [
         State.READY, State.SCHEDULED, State.READY, State.SCHEDULED, State.READY,
     ]  # fmt: skip

@@ -342,15 +342,15 @@ class TestConnections:
 def server_gone_after_one_call(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No connection is to be had once a transaction is committed."""
     connections = backend._database.connections
-    works = [connections.call]
+    works = [connections.lend]
 
-    def call(work: Any) -> Any:
+    def lend(work: Any) -> Any:
         if not works:
             raise Unavailable("the server went away")
         return works.pop()(work)
 
     with monkeypatch.context() as patch:
-        patch.setattr(connections, "call", call)
+        patch.setattr(connections, "lend", lend)
         yield
 
 

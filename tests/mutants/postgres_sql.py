@@ -145,9 +145,9 @@ MUTANTS: Final = [
         "payload-as-text",
         "A payload is decoded, and encoded again.",
         Law8Bytes,
-        "postgres/sql/push_one.sql",
-        "    %(remember)s, clock.now, %(payload)s\n",
-        "    %(remember)s, clock.now, convert_to(encode(%(payload)s, 'escape'), 'UTF8')\n",
+        "postgres/sql/push_one_new.sql",
+        "clock.now, %(payload)s\n",
+        "clock.now, convert_to(encode(%(payload)s, 'escape'), 'UTF8')\n",
         slow=True,
     ),
     Mutant(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import psycopg
@@ -13,13 +13,12 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from sqlalchemy import Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from jobcore.backend import BackendError, Conflict, Opener, QueueClosed, Refused, Unavailable, Uncertain
 from jobcore.backends.postgres.watchdog import Watchdog
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 T = TypeVar("T")
 
 _IDLE: Final = 16
@@ -45,9 +44,10 @@ SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
 
 
 class Connections:
-    """A pool of connections in autocommit, opened as the engine opens its own.
+    """Connections in autocommit, opened as the engine opens its own; some are kept while idle.
 
-    The engine's pool is left alone: its users never wait for us, nor we for them. Ours never waits at all.
+    The engine's pool is left alone: its users never wait for us, nor we for them. Nobody waits for ours at all. Each
+    is kept with a cursor: what psycopg worked out to send a statement, it need not work out for the same one again.
 
     Attributes:
         timeout: seconds that a call may take.
@@ -66,14 +66,13 @@ class Connections:
 
     def _begin(self) -> None:
         self._source = self._engine.pool.recreate()  # its events and credentials, and none of its connections
-        opens = cast("Callable[[], DBAPIConnection]", self.open)
-        self._pool = QueuePool(opens, pool_size=_IDLE, max_overflow=-1, reset_on_return=None, use_lifo=True)
+        self._idle: list[Cursor] = []
         self._watchdog = Watchdog(self.timeout)
         self._opener = Opener(self.timeout)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, and neither use nor close what is the parent's."""
-        self._left_to_parent += [self._pool, self._source]
+        self._left_to_parent += [self._idle, self._source]
         self._begin()
 
     def check_open(self) -> None:
@@ -93,7 +92,11 @@ class Connections:
             raise Unavailable(f"no connection to PostgreSQL: {_said(error)}") from error
 
     def call(self, work: Callable[[Connection], T]) -> T:
-        """Do a verb's statements on a connection of the pool.
+        """As `lend`, for what needs no cursor that was used before."""
+        return self.lend(lambda cursor: work(cursor.connection))
+
+    def lend(self, work: Callable[[Cursor], T]) -> T:
+        """Do a verb's statements on a connection, which comes with its cursor.
 
         What was rolled back to resolve a conflict is done again, as nothing of it has happened.
 
@@ -107,12 +110,12 @@ class Connections:
             try:
                 return self._attempt(work)
             except errors.FeatureNotSupported:
-                self._pool.dispose()  # prepared before the schema changed: on new connections all is planned anew
+                self._dispose()  # prepared before the schema changed: on new connections all is planned anew
             except _CONFLICTS:
                 continue
             except Refused as error:
                 if isinstance(error.__cause__, errors.ReadOnlySqlTransaction):
-                    self._pool.dispose()  # another server may be the one to write to by now, or new sessions may write
+                    self._dispose()  # another server may be the one to write to by now, or new sessions may write
                     self.renewals += 1
                 raise
         return self._attempt(work, last=True)
@@ -128,7 +131,7 @@ class Connections:
     def close(self) -> None:
         """Close what idles here; what is in use is closed when it comes back."""
         self._closed = True
-        self._pool.dispose()
+        self._dispose()
         self._watchdog.stop()
 
     def _opened(self, *, own: bool) -> Connection:
@@ -146,34 +149,45 @@ class Connections:
             raise
         return connection
 
-    def _attempt(self, work: Callable[[Connection], T], *, last: bool = False) -> T:
-        proxy = self._check_out()
-        connection = cast("Connection", proxy.driver_connection)
+    def _attempt(self, work: Callable[[Cursor], T], *, last: bool = False) -> T:
+        cursor = self._check_out()
+        connection = cursor.connection
         try:
-            with self.over(connection):
-                return work(connection)
+            self._watchdog.watch(connection)
+            return work(cursor)
         except psycopg.Error as error:
             if not last and isinstance(error, (*_CONFLICTS, errors.FeatureNotSupported)):
                 raise
             raise failure(error, broken=connection.broken) from error
         finally:
-            self._check_in(proxy, connection)
+            self._watchdog.leave(connection)
+            self._check_in(cursor)
 
-    def _check_out(self) -> PoolProxiedConnection:
+    def _check_out(self) -> Cursor:
         """A connection that was not cut off while it idled: on one that was, all calls would end uncertain."""
         while True:
             self.check_open()
-            proxy = self._pool.connect()
-            if not has_input(cast("Connection", proxy.driver_connection)):
-                return proxy
-            proxy.invalidate()
+            try:
+                cursor = self._idle.pop()  # the last that was used: the others may idle on
+            except IndexError:
+                return self.open().cursor()
+            if not has_input(cursor.connection):
+                return cursor
+            cursor.connection.close()
 
-    def _check_in(self, proxy: PoolProxiedConnection, connection: Connection) -> None:
-        if connection.closed or connection.info.transaction_status != TransactionStatus.IDLE:
-            proxy.invalidate()
-        proxy.close()
+    def _check_in(self, cursor: Cursor) -> None:
+        if cursor.connection.pgconn.transaction_status != TransactionStatus.IDLE or len(self._idle) >= _IDLE:
+            cursor.connection.close()
+            return
+        self._idle.append(cursor)
         if self._closed:
-            self._pool.dispose()
+            self._dispose()
+
+    def _dispose(self) -> None:
+        """Close what idles; what is in use comes back."""
+        while self._idle:
+            with suppress(IndexError):  # another thread took the last
+                self._idle.pop().connection.close()
 
     def _set_up(self, connection: Connection) -> None:
         connection.rollback()

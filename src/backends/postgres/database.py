@@ -11,7 +11,7 @@ from psycopg import errors
 from sqlalchemy import Engine
 
 from jobcore.backend import BackendError, Clock, QueueClosed, Refused, Uncertain
-from jobcore.backends.postgres.connections import Connection, Connections, failure
+from jobcore.backends.postgres.connections import Connections, Cursor, failure
 from jobcore.backends.postgres.rows import Parameters, Row
 from jobcore.backends.postgres.schema import is_there, migrate, missing
 from jobcore.backends.postgres.statements import Statements, Step
@@ -21,6 +21,9 @@ Run: TypeAlias = Callable[[str, Parameters], list[Row]]
 
 Steps: TypeAlias = Iterable[tuple[str, Parameters]]
 """Statements, by their stems, and their parameters."""
+
+_ONES: Final = {"push_one", "push_one_new"}
+"""Sent over and over, with little in them. A cursor keeps what it last sent and got: batches are sent by new ones."""
 
 UNMADE: Final = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)
 
@@ -69,7 +72,7 @@ class Database:
 
     def run(self, stem: str, parameters: Parameters) -> list[Row]:
         """The rows of one statement: one round trip, one transaction. An empty batch of ids is not sent."""
-        return self._run(parameters, lambda connection, given: self._execute(connection, stem, given))
+        return self._run(parameters, lambda cursor, given: self._execute(cursor, stem, given))
 
     def run_further(self, stem: str, parameters: Parameters) -> list[Row]:
         """`run`, for a verb that has committed a statement already.
@@ -87,50 +90,50 @@ class Database:
 
         `then` is told the rows, and says which statements the same transaction goes on with.
         """
-        return self._run(parameters, lambda connection, given: self._transact(connection, stem, given, then))
+        return self._run(parameters, lambda cursor, given: self._transact(cursor, stem, given, then))
 
     def timed(self, parameters: Parameters) -> Parameters:
         """The parameters with the time; null stands for the server's."""
         return {"now": self._clock.now() if self._clock else None, **parameters}
 
-    def _run(self, parameters: Parameters, work: Callable[[Connection, Parameters], list[Row]]) -> list[Row]:
+    def _run(self, parameters: Parameters, work: Callable[[Cursor, Parameters], list[Row]]) -> list[Row]:
         self.make()
         if parameters.get("ids") == []:
             return []
         given = self.timed(parameters)
         try:
-            return self.connections.call(lambda connection: work(connection, given))
+            return self.connections.lend(lambda cursor: work(cursor, given))
         except Refused as error:
             if isinstance(error.__cause__, UNMADE):
                 self._made = False  # somebody dropped it: the next call makes it, or finds it made
             raise
 
-    def _execute(self, connection: Connection, stem: str, given: Parameters) -> list[Row]:
+    def _execute(self, cursor: Cursor, stem: str, given: Parameters) -> list[Row]:
         if self.connections.prepare:
-            return fetched(self._send(connection, stem, given))
+            return fetched(self._send(cursor, stem, given))
         # A session that a pooler lends is left as it was: what is set ends with the transaction.
+        connection = cursor.connection
         together = connection.pipeline() if psycopg.capabilities.has_pipeline() else nullcontext()
         with together, connection.transaction():
             self.connections.set(connection, local=True)
-            cursor = self._send(connection, stem, given)
-        return fetched(cursor)
+            sent = self._send(cursor, stem, given)
+        return fetched(sent)
 
-    def _transact(
-        self, connection: Connection, stem: str, given: Parameters, then: Callable[[list[Row]], Steps]
-    ) -> list[Row]:
-        with connection.transaction():
+    def _transact(self, cursor: Cursor, stem: str, given: Parameters, then: Callable[[list[Row]], Steps]) -> list[Row]:
+        with cursor.connection.transaction():
             if not self.connections.prepare:
-                self.connections.set(connection, local=True)
-            self._send(connection, "lock", given)
-            rows = fetched(self._send(connection, stem, given))
+                self.connections.set(cursor.connection, local=True)
+            self._send(cursor, "lock", given)
+            rows = fetched(self._send(cursor, stem, given))
             for further, parameters in then(rows):
-                self._send(connection, further, given | parameters)
+                self._send(cursor, further, given | parameters)
         return rows
 
-    def _send(self, connection: Connection, stem: str, given: Parameters) -> psycopg.Cursor[Row]:
-        return connection.execute(self.statements[stem], given, binary=True)
+    def _send(self, cursor: Cursor, stem: str, given: Parameters) -> Cursor:
+        asked = cursor if stem in _ONES else cursor.connection.cursor()
+        return asked.execute(self.statements[stem], given, binary=True)
 
 
-def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
+def fetched(cursor: Cursor) -> list[Row]:
     """The rows of a statement, also of one that has none to give."""
-    return cursor.fetchall() if cursor.description else []
+    return [] if cursor.rownumber is None else cursor.fetchall()

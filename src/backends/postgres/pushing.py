@@ -58,26 +58,26 @@ def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
 
 def _pushing_new(queue: str, pushes: Sequence[Push]) -> Steps:
     """`pushing` for what is expected to be new. In a caller's transaction it would leave nothing to go on with."""
-    ((now, waits),) = yield "push_new", {"queue": queue, **new_arrays(pushes)}
+    ((now, waits),) = yield _statement(queue, pushes, "_new")
     if waits:
         yield "wake", {"queue": queue}
     return [Pushed(push.id, created=True, state=_waiting(_place(push, now) > now)) for push in pushes]
 
 
 def _are_new(pushes: Sequence[Push]) -> bool:
-    """Whether to expect all of several to be new: an id that nobody wants remembered is most likely made up."""
-    return 1 < len({push.id for push in pushes}) == len(pushes) and not any(push.remember for push in pushes)
+    """Whether to expect all to be new: an id that nobody wants remembered is most likely made up."""
+    return 0 < len({push.id for push in pushes}) == len(pushes) and not any(push.remember for push in pushes)
 
 
 def _place(push: Push, now: int) -> int:
     return max(now + push.delay, push.run_at or 0)
 
 
-def _statement(queue: str, pushes: Sequence[Push]) -> tuple[str, Parameters]:
+def _statement(queue: str, pushes: Sequence[Push], new: str = "") -> tuple[str, Parameters]:
     """The statement that stores what is new of these: one job is most often pushed alone, and then costs less."""
     if len(pushes) == 1:
-        return "push_one", {"queue": queue, **push_row(pushes[0])}
-    return "push", {"queue": queue, **push_arrays(pushes)}
+        return f"push_one{new}", {"queue": queue, **push_row(pushes[0])}
+    return f"push{new}", {"queue": queue, **(new_arrays(pushes) if new else push_arrays(pushes))}
 
 
 def _over(queue: str, pushes: Sequence[Push]) -> tuple[str, Parameters]:

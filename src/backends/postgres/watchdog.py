@@ -32,13 +32,21 @@ class Watchdog:
     @contextmanager
     def over(self, connection: Watched) -> Iterator[None]:
         """Watch over a call on `connection`."""
+        try:
+            self.watch(connection)
+            yield
+        finally:
+            self.leave(connection)
+
+    def watch(self, connection: Watched) -> None:
+        """Watch over a call that begins now."""
         if self._thread is None:
             self._start()
         self._deadlines[connection] = time.monotonic() + self._timeout * 1.125
-        try:
-            yield
-        finally:
-            del self._deadlines[connection]
+
+    def leave(self, connection: Watched) -> None:
+        """The call has ended."""
+        self._deadlines.pop(connection, None)
 
     def stop(self) -> None:
         """Watch no more."""
