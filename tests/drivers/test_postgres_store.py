@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from jobcore.backend import (
     Answer,
     ConfigurationError,
+    Conflict,
     Fail,
     Keep,
     Outcome,
@@ -176,6 +177,7 @@ class TestConnections:
             (psycopg.errors.ReadOnlySqlTransaction("not here"), Refused),
             (psycopg.errors.DiskFull("nowhere"), Refused),
             (psycopg.DataError("it can't be sent"), Refused),
+            (DBAPIError("push", {}, DeadlockDetected("too many cooks")), Conflict),
         ],
     )
     def test_what_the_server_did_not_say_is_uncertain(self, error: Exception, known: type[Exception]) -> None:
@@ -183,6 +185,7 @@ class TestConnections:
 
     def test_a_statement_that_takes_too_long_is_refused(self, url: str, postgres_url: str) -> None:
         backend = connect(f"{url}&timeout=0.3")
+        backend.migrate()  # which takes as long as it takes
         backend.push("q", [Push("a", b"")])
         (claim,) = take(backend)
         with psycopg.connect(postgres_url) as holder:
