@@ -82,7 +82,7 @@ def shown(answer: object) -> str:
         case str():
             return answer
         case None:
-            return ""
+            return "nothing"
         case _:
             return repr(answer)
 

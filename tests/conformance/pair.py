@@ -151,9 +151,10 @@ class Pair:
             self.model.claim(*step.arguments)
         claimed = self._ask(step, step.arguments)
         running = {job.push.id for job in self.model.listed(State.RUNNING)}
+        other = "Repeating" if self.model.held(step.arguments[3]) else "Law6Ordered"
         jobs, next_due = self.model.claim(*step.arguments)
         ids, wanted = _ids(claimed.claims), [job.push.id for job in jobs]
-        law = "Law3OneHolder" if running & {*ids} - {*wanted} else "Law6Ordered"
+        law = "Law3OneHolder" if running & {*ids} - {*wanted} else other
         self._same(law, ids, wanted, "[one.id for one in answer.claims]")
         if self.harness.clock:
             seen = [claimed.now - self.began, claimed.next_due and claimed.next_due - self.began]

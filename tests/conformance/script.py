@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import fields
 
-from jobcore.backend import Hold
+from jobcore.backend import Claimed, Hold
 from jobcore.conformance.client import NO_BOUND
 from jobcore.conformance.steps import Answered, Step, Token
 
@@ -141,8 +141,9 @@ def _moment(after: int) -> str:
 
 def _given(answered: Answered) -> Iterator[tuple[str, bytes]]:
     """The id and the call of each token that was given."""
-    if answered.step.verb in {"claim", "reclaim"} and not isinstance(answered.answer, BaseException | None):
-        for claim in getattr(answered.answer, "claims", answered.answer):
+    answer = answered.answer.claims if isinstance(answered.answer, Claimed) else answered.answer
+    if answered.step.verb in {"claim", "reclaim"} and isinstance(answer, list):
+        for claim in answer:
             yield claim.id, claim.call
 
 

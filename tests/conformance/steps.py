@@ -41,7 +41,7 @@ class Step(Struct, frozen=True):
 
 
 class Answered(NamedTuple):
-    """A step that was taken, and what the store said, or raised."""
+    """A step that was taken, and what the store said, or raised; nothing of what is no call."""
 
     step: Step
-    answer: Any = None
+    answer: Any = ""
