@@ -296,7 +296,17 @@ def test_list_goes_on_after_its_cursor(run: Run, printed: Callable[..., Any], sh
     assert seen == ["0", "1", "2", "3", "4"]
 
 
-@pytest.mark.parametrize("command", [("list", "mial", "failed"), ("show", "mial", "one"), ("status", "mial")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list", "mial", "failed"),
+        ("show", "mial", "one"),
+        ("status", "mial"),
+        ("redrive", "mial", "--all"),
+        ("remove", "mial", "--state", "failed", "--yes"),
+        ("destroy", "mial"),
+    ],
+)
 def test_a_queue_that_holds_nothing_is_said_to_and_which_do(run: Run, shop: Any, command: tuple[str, ...]) -> None:
     with shop.mail.using("sqlite:///jobs.db"):
         shop.mail.enqueue(shop.send.job("a"))
@@ -556,7 +566,8 @@ def test_several_processes_cannot_share_a_memory(run: Run) -> None:
 def test_a_worker_says_that_its_store_is_still_to_be_made(
     run: Run, shop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = f"mail: there is no file {tmp_path}/typo.db yet: the first job that is enqueued makes it"
+    missing = f"there is no file {tmp_path}/typo.db yet"
+    told = f"mail: {missing}; if the URL is right, the first job that is enqueued changes that"
     work = ("worker", "shop:mail", "--until-empty", "--url", "sqlite:///typo.db")
     assert (run(*work).exit_code, told in caplog.messages) == (0, True)
     caplog.clear()

@@ -1,4 +1,4 @@
-"""The jobs that a worker process has, told to people: which it waits for, and which it leaves behind."""
+"""The jobs that a worker process has, told to people: which it waits for, which won't end, and which it leaves behind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from msgspec import structs
+
+from jobcore import clocks
 from jobcore.cli.output import counted
-from jobcore.events import Event
+from jobcore.cli.signals import AT_ONCE, IN_ORDER
+from jobcore.events import Event, Kind
 from jobcore.loops import every
+from jobcore.settling import started_event
+from jobcore.worker import Worker
 
 LONG_SECONDS: Final = 60.0
 """How long nobody wonders what a worker waits for, and between telling it again."""
@@ -52,3 +58,44 @@ def tell_left(jobs: Sequence[Event], lease: float, *, parent: bool) -> None:
     if jobs:
         when = "at once, as the parent sees to it" if parent else f"within {lease:g} s, at the lease's end"
         _log.warning("left behind %s, to run again %s: %s", counted(len(jobs), "job"), when, "; ".join(named(jobs)))
+
+
+class TellingWorker(Worker):
+    """A worker that says so when it is told to stop, and can say what it has not settled by then.
+
+    Attributes:
+        say: called with a line; also in signal handlers, so it may take no lock.
+    """
+
+    say: Callable[[str], object]
+
+    def stop(self, *, now: bool = False) -> None:
+        """See `Worker.stop`."""
+        super().stop(now=now)
+        self.say(AT_ONCE if now else IN_ORDER)
+
+    def held(self) -> list[Event]:
+        """What has begun and is not settled, whether it still runs or has ended."""
+        now = clocks.steady()
+        lanes = [lane for mover in self._shift.movers for lane in mover.lanes]
+        tasks = [task for lane in lanes for task in list(lane.held) if task.began and not task.lost]
+        return [structs.replace(started_event(task), seconds=(task.ended or now) - task.began) for task in tasks]
+
+
+class Stuck:
+    """Hears of jobs that run on past timeout and grace; true while some of them have not ended."""
+
+    def __init__(self) -> None:
+        self._jobs: set[tuple[str, str | None]] = set()
+
+    def __call__(self, events: Sequence[Event]) -> None:
+        """Take note of a batch."""
+        for event in events:
+            if event.kind is Kind.STUCK:
+                self._jobs.add((event.queue, event.id))
+            else:
+                self._jobs.discard((event.queue, event.id))
+
+    def __bool__(self) -> bool:
+        """Whether some of them have not ended."""
+        return bool(self._jobs)

@@ -2,17 +2,16 @@
 
 import time
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
-from jobcore.backend import Counts, Diagnoses, State
+from jobcore.backend import State
 from jobcore.cli import entries, options, output
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.targets import all_queues, check_there, open_store, open_stored
+from jobcore.cli.targets import all_queues, check_there, open_store, open_stored, tell_if_unheard
 from jobcore.debug import debugger
-from jobcore.queue import Queue
 
 
 def status(
@@ -44,18 +43,7 @@ def status(
         else:
             output.say("the store holds no jobs")
         for each in queues:
-            _tell_if_unheard(each)
-
-
-def _tell_if_unheard(queue: Queue[Any]) -> bool:
-    """Say of a queue that holds nothing which ones do: perhaps another was meant. Returns whether it does not."""
-    if queue.counts() != Counts():
-        return False
-    said = f"queue {queue.name!r} holds no jobs"
-    if isinstance(queue.backend, Diagnoses):
-        said += f"; the store has {', '.join(queue.backend.queues()[:20]) or 'none in any queue'}"
-    output.say(said)
-    return True
+            tell_if_unheard(each)
 
 
 def list_(
@@ -72,14 +60,15 @@ def list_(
     """List the jobs in a state."""
     with open_stored(queue, url) as found:
         page = found.entries(state, limit, after)
-        if not (page.entries or json or _tell_if_unheard(found)):
+        if json:
+            listed = [entries.document(entry) for entry in page.entries]
+            output.print_json({"queue": found.name, "state": state, "entries": listed, "next": page.next})
+            return
+        columns, now = entries.columns_of(state), _now()
+        rows = [[cell(entry, now) for _, cell in columns] for entry in page.entries]
+        output.print_table([name for name, _ in columns], rows)
+        if not rows and not tell_if_unheard(found):
             output.say(f"no job of queue {found.name!r} is {state.replace('_', ' ')}")
-    if json:
-        listed = [entries.document(entry) for entry in page.entries]
-        output.print_json({"queue": found.name, "state": state, "entries": listed, "next": page.next})
-        return
-    columns, now = entries.columns_of(state), _now()
-    output.print_table([name for name, _ in columns], [[cell(it, now) for _, cell in columns] for it in page.entries])
     if page.next is not None:
         output.say(f"there are more: --after '{page.next}'")
 
@@ -90,7 +79,7 @@ def show(queue: options.AnyTarget, id: options.Id, url: options.Url = None, json
         entry = found.find(id)
         if entry is None:
             output.say(f"queue {found.name!r} has no job {id!r}; a job that succeeded is gone unless it is to be kept")
-            _tell_if_unheard(found)
+            tell_if_unheard(found)
             raise typer.Exit(ExitCode.FAILED)
     if json:
         output.print_json(entries.document(entry))

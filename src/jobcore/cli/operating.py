@@ -10,7 +10,7 @@ from rich.progress import Progress
 from jobcore.backend import REDRIVABLE, Answer, State
 from jobcore.cli import options, output
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.targets import open_stored
+from jobcore.cli.targets import open_stored, tell_if_unheard
 from jobcore.errors import InvalidArgument
 from jobcore.queue import Queue
 
@@ -56,6 +56,7 @@ def remove(
 def destroy(queue: options.AnyTarget, url: options.Url = None, yes: options.Yes = False) -> None:
     """Remove everything of a queue at once: jobs in any state, running ones too, and remembered ids."""
     with open_stored(queue, url) as found:
+        tell_if_unheard(found)
         counts = found.counts()
         held = output.counted(sum(getattr(counts, name) for name in counts.__struct_fields__), "job")
         _ask(f"Destroy queue {found.name!r}, with {held}, {counts.running:,} of them running?", yes=yes)
@@ -85,6 +86,8 @@ def _apply(queue: Queue[Any], verb: Verb, ids: Sequence[str] | None, states: Seq
         return outcome
     for page in _pages(queue, states):
         outcome.add(page, verb(page))
+    if not outcome.done:
+        tell_if_unheard(queue)
     outcome.refused.clear()  # nobody named these: since they were listed, they have moved or are gone
     return outcome
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jobcore.backend import Backend, Confined, Diagnoses, Makes
+from jobcore.backend import Backend, Confined, Counts, Diagnoses, Makes
 from jobcore.binding import VARIABLE
 from jobcore.cli import output
 from jobcore.cli.secrets import given_url
@@ -87,9 +87,31 @@ def check_there(backend: Backend) -> None:
 
 
 def unmade_yet(backend: Backend) -> str | None:
-    """What a store lacks before it can hold jobs, and what makes it; None if it is there."""
+    """What a store lacks before it can hold jobs, and what follows; None if it is there."""
     unmade = backend.unmade() if isinstance(backend, Makes) else None
-    return f"{unmade}: the first job that is enqueued makes it" if unmade else None
+    return f"{unmade}; if the URL is right, the first job that is enqueued changes that" if unmade else None
+
+
+def tell_if_unheard(queue: Queue[Any]) -> bool:
+    """Say of a queue that holds nothing which ones do: perhaps another was meant. Returns whether it does not."""
+    if queue.counts() != Counts():
+        return False
+    said = f"queue {queue.name!r} holds no jobs"
+    if isinstance(queue.backend, Diagnoses):
+        said += f"; the store has {', '.join(queue.backend.queues()[:20]) or 'none in any queue'}"
+    output.say(said)
+    return True
+
+
+def check_shared(queues: Sequence[Queue[Any]]) -> None:
+    """See that all processes will find the same jobs. Raises ConfigurationError."""
+    for queue in queues:
+        if isinstance(queue.backend, Confined):
+            raise ConfigurationError(
+                f"queue {queue.name!r} is kept in {queue.backend.confined()}: under --processes each worker process "
+                "would have one of its own, and find no job. Leave --processes out (--concurrency says how many jobs "
+                "run at once), or name a store that processes share, such as --url sqlite:///jobs.db"
+            )
 
 
 def open_store(stack: ExitStack, url: str | None) -> Backend:

@@ -4,29 +4,23 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import typer
-from msgspec import structs
 
-from jobcore import clocks
-from jobcore.backend import Confined
 from jobcore.cli import logs, options, secrets
 from jobcore.cli.exits import ExitCode
-from jobcore.cli.held import tell_left, telling_what_runs
+from jobcore.cli.held import Stuck, TellingWorker, tell_left, telling_what_runs
 from jobcore.cli.monitoring import begin, names, reach, start, tell_unmade
 from jobcore.cli.processes import Pool, Salvage
 from jobcore.cli.pulse import Pulse
-from jobcore.cli.signals import AT_ONCE, IN_ORDER, herald
-from jobcore.cli.targets import open_queues
-from jobcore.errors import ConfigurationError
-from jobcore.events import Event, Kind
+from jobcore.cli.signals import herald
+from jobcore.cli.targets import check_shared, open_queues
 from jobcore.monitor import Monitor, new_holder
 from jobcore.queue import Queue
-from jobcore.settling import started_event
 from jobcore.shift import SETTLE_SECONDS
 from jobcore.worker import Worker
 
@@ -154,9 +148,9 @@ def worker(
 
 def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, lifeline: int | None) -> int:
     """Be a worker, in this process; returns its exit code."""
-    stuck = _Stuck()
+    stuck = Stuck()
     holder = holder or new_holder()
-    working = _Worker(
+    working = TellingWorker(
         *queues,
         concurrency=settings.concurrency,
         limits=settings.limits,
@@ -189,7 +183,7 @@ def _work(queues: Sequence[Queue[Any]], settings: Settings, holder: str | None, 
 def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int) -> int:
     """Be the parent of worker processes; returns its exit code."""
     reach(queues)
-    _check_shared(queues)
+    check_shared(queues)
     url = secrets.given_url(settings.url)
     environment = {**os.environ, **({URL_VARIABLE: url} if url else {})}
     command = [sys.executable, "-m", "jobcore", *settings.arguments()]
@@ -201,54 +195,9 @@ def _supervise(queues: Sequence[Queue[Any]], settings: Settings, processes: int)
         return pool.run()
 
 
-def _check_shared(queues: Sequence[Queue[Any]]) -> None:
-    """See that all processes will find the same jobs. Raises ConfigurationError."""
-    for queue in queues:
-        if isinstance(queue.backend, Confined):
-            raise ConfigurationError(
-                f"queue {queue.name!r} is kept in {queue.backend.confined()}: under --processes each worker process "
-                "would have one of its own, and find no job. Leave --processes out (--concurrency says how many jobs "
-                "run at once), or name a store that processes share, such as --url sqlite:///jobs.db"
-            )
-
-
 def _stop_with_parent(lifeline: int, working: Worker) -> None:
     """Stop gracefully when the pipe from the parent ends: then the parent is gone, however it went."""
     with suppress(ConnectionResetError):  # it ended without having heard all
         os.read(lifeline, 1)
     _log.warning("the parent process is gone")
     working.stop()
-
-
-class _Worker(Worker):
-    """A worker that says so when it is told to stop, and can say what it has not settled by then."""
-
-    say: Callable[[str], object]
-
-    def stop(self, *, now: bool = False) -> None:
-        super().stop(now=now)
-        self.say(AT_ONCE if now else IN_ORDER)
-
-    def held(self) -> list[Event]:
-        """What has begun and is not settled, whether it still runs or has ended."""
-        now = clocks.steady()
-        lanes = [lane for mover in self._shift.movers for lane in mover.lanes]
-        tasks = [task for lane in lanes for task in list(lane.held) if task.began and not task.lost]
-        return [structs.replace(started_event(task), seconds=(task.ended or now) - task.began) for task in tasks]
-
-
-class _Stuck:
-    """Hears of jobs that run on past timeout and grace; true while some of them have not ended."""
-
-    def __init__(self) -> None:
-        self._jobs: set[tuple[str, str | None]] = set()
-
-    def __call__(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if event.kind is Kind.STUCK:
-                self._jobs.add((event.queue, event.id))
-            else:
-                self._jobs.discard((event.queue, event.id))
-
-    def __bool__(self) -> bool:
-        return bool(self._jobs)
