@@ -1,4 +1,4 @@
-"""The jobs that a worker process has, told to people: which it waits for, which won't end, and which it leaves behind."""
+"""The jobs that a worker process has, told to people: what it waits for, what won't end, what it leaves behind."""
 
 from __future__ import annotations
 
