@@ -8,45 +8,15 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from jobcore.backend import (
-    FINISHED,
-    Answer,
-    Backend,
-    Claim,
-    Entry,
-    Hold,
-    Outcome,
-    Push,
-    Retry,
-    State,
-    Unavailable,
-    Uncertain,
-)
+from jobcore.backend import Answer, Backend, Claim, Entry, Hold, Outcome, Push, Retry, State, Unavailable, Uncertain
+from jobcore.conformance.agreement import LAWS, agree_on, agree_on_all, ids_of, law_of
 from jobcore.conformance.client import Client
-from jobcore.conformance.counterexample import Disagreement, difference, disagreement
+from jobcore.conformance.counterexample import Disagreement
 from jobcore.conformance.harness import Harness
 from jobcore.conformance.model import Job, Model
-from jobcore.conformance.steps import Answered, Step, Token
+from jobcore.conformance.steps import Answered, Step, Token, meant
 
 HOUR: Final = 3_600_000_000
-_LAWS: Final = {
-    "push": "Law5Idempotent",
-    "claim": "Claiming",
-    "die": "Claiming",
-    "reclaim": "Reclaiming",
-    "extend": "Law4Fenced",
-    "settle": "Law4Fenced",
-    "redrive": "Law11PerItem",
-    "remove": "Law11PerItem",
-    "destroy": "Closing",
-    "peek": "Listing",
-    "pages": "Listing",
-    "counts": "Looking",
-    "get": "Looking",
-}
-"""The law that is broken if a verb answers otherwise than the model, where there is no other that is more so."""
-
-TIMES: Final = frozenset({"place", "pushed_at", "started_at", "lease_until", "lapsed_at", "finished_at"})
 WHOLE: Final = 1000
 """Entries of a page that holds all there are."""
 
@@ -70,6 +40,7 @@ class Pair:
         self._opened: list[Backend] = []
         self._clients = [self._open(0), self._open(1)]
         self.began = self._clients[0].now(queue)
+        self._clock = self.began if harness.clock else None
         self.model = Model(self.began)
         self._paged = cycle(State)
         self.tokens: list[Hold] = []
@@ -85,6 +56,13 @@ class Pair:
         if not self.harness.clock:
             self.model.now += 1
         self.history.append(Answered(step))
+        try:
+            return self._take(step)
+        except Disagreement as wrong:
+            self.wrong = wrong
+            raise
+
+    def _take(self, step: Step) -> list[Token]:
         match step.verb:
             case "open" | "close":
                 self._replace_client(step)
@@ -140,10 +118,10 @@ class Pair:
     # -- steps that change something
 
     def _both(self, step: Step) -> None:
-        arguments, modelled = self._real(step.arguments), getattr(self.model, step.verb)
+        arguments, modelled = meant(step.arguments, self.tokens, self.began), getattr(self.model, step.verb)
         if step.lost:
             modelled(*arguments)
-        self._same(_LAWS[step.verb], self._ask(step, arguments), modelled(*arguments))
+        agree_on(LAWS[step.verb], self._ask(step, arguments), modelled(*arguments))
 
     def _claim(self, step: Step) -> list[Token]:
         """The model says which jobs and in which order, the store tells the fences."""
@@ -153,32 +131,30 @@ class Pair:
         running = {job.push.id for job in self.model.listed(State.RUNNING)}
         other = "Repeating" if self.model.held(step.arguments[3]) else "Law6Ordered"
         jobs, next_due = self.model.claim(*step.arguments)
-        ids, wanted = _ids(claimed.claims), [job.push.id for job in jobs]
+        ids, wanted = ids_of(claimed.claims), [job.push.id for job in jobs]
         law = "Law3OneHolder" if running & {*ids} - {*wanted} else other
-        self._same(law, ids, wanted, "[one.id for one in answer.claims]")
+        agree_on(law, ids, wanted, "[one.id for one in answer.claims]")
         if self.harness.clock:
             seen = [claimed.now - self.began, claimed.next_due and claimed.next_due - self.began]
             due = [self.model.now - self.began, next_due and next_due - self.began]
-            self._same("NextDue", seen, due, "[at and at - began for at in (answer.now, answer.next_due)]")
+            agree_on("NextDue", seen, due, "[at and at - began for at in (answer.now, answer.next_due)]")
         return self._learn("Claiming", claimed.claims, jobs, "answer.claims")
 
     def _reclaim(self, step: Step) -> list[Token]:
         """Which of two leases that ended together goes first is left to the store."""
         limit, lease, holder, call, of = step.arguments
         claims: Sequence[Claim] = self._ask(step, step.arguments)
-        ids = _ids(claims)
+        ids = ids_of(claims)
         if held := self.model.held(call):
-            self._same(
-                "Repeating", sorted(ids), sorted(job.push.id for job in held), "sorted(one.id for one in answer)"
-            )
+            agree_on("Repeating", sorted(ids), sorted(job.push.id for job in held), "sorted(one.id for one in answer)")
             jobs = self._jobs(ids)
         else:
             lapsed = {job.push.id: job.run.lease_until - self.began for job in self.model.lapsed(of) if job.run}
             wrong = f"[one.id for one in answer if one.id not in {[*lapsed]}]"
-            self._same("Law3OneHolder", [id for id in ids if id not in lapsed], [], wrong)
-            self._same("Reclaiming", ids, [*dict.fromkeys(ids)], "[one.id for one in answer]")
+            agree_on("Law3OneHolder", [id for id in ids if id not in lapsed], [], wrong)
+            agree_on("Reclaiming", ids, [*dict.fromkeys(ids)], "[one.id for one in answer]")
             ends = [lapsed[id] for id in ids]
-            self._same("Reclaiming", ends, [*lapsed.values()][:limit], f"[{lapsed}[one.id] for one in answer]")
+            agree_on("Reclaiming", ends, [*lapsed.values()][:limit], f"[{lapsed}[one.id] for one in answer]")
             jobs = self._jobs(ids)
             self.model.take_over(jobs, lease, holder, call)
         return self._learn("Reclaiming", claims, jobs, "answer")
@@ -212,72 +188,33 @@ class Pair:
         wanted = [self.model.entry(job) for job in self.model.listed(state)]
         if state is State.RUNNING:  # which of two that started together comes first is left open
             in_order = sorted(listed, key=lambda one: one.started_at or 0)
-            self._same("Listing", _ids(listed), _ids(in_order), f"[one.id for one in {seen}]")
+            agree_on("Listing", ids_of(listed), ids_of(in_order), f"[one.id for one in {seen}]")
             listed, wanted, seen = _by_id(listed), _by_id(wanted), f"sorted({seen}, key=lambda one: one.id)"
-        self._alike(_law_of(state, listed, wanted), listed, wanted, seen)
+        agree_on_all(law_of(state, listed, wanted), listed, wanted, seen, self._clock)
 
     def _counts(self, step: Step) -> None:
-        self._same("Looking", self._ask(step, ()), self.model.counts())
+        agree_on("Looking", self._ask(step, ()), self.model.counts())
 
     def _get(self, step: Step) -> None:
         jobs = self.model.jobs
         ids = ["none", *[job.push.id for job in jobs]]
         none, *found = self._ask(replace(step, arguments=(ids,)), (ids,))
-        self._same("Looking", none, None, "answer[0]")
+        agree_on("Looking", none, None, "answer[0]")
         wanted = [self.model.entry(job) for job in jobs]
-        self._alike("Looking", [entry for entry in found if entry], wanted, "[one for one in answer if one]")
-
-    # -- agreement
-
-    def _same(self, law: str, got: object, wanted: object, seen: str = "answer") -> None:
-        if got != wanted:
-            self.wrong = disagreement(law, got, wanted, seen)
-            raise self.wrong
-
-    def _alike(self, law: str, got: Sequence[Entry | Claim], wanted: Sequence[Entry | Claim], seen: str) -> None:
-        one, other = self._comparable(got), self._comparable(wanted)
-        if one != other:
-            self.wrong = difference(law, one, other, seen, self.began)
-            raise self.wrong
-
-    def _comparable(self, values: Sequence[Entry | Claim]) -> list[Entry | Claim]:
-        """The values without what is no business of the laws, or can't be known."""
-        values = [replace(value, place=0) if _finished(value) else value for value in values]
-        return values if self.harness.clock else [_timeless(value) for value in values]
+        agree_on_all(
+            "Looking", [entry for entry in found if entry], wanted, "[one for one in answer if one]", self._clock
+        )
 
     # -- the parts of these
 
     def _learn(self, law: str, claims: Sequence[Claim], jobs: list[Job], seen: str) -> list[Token]:
         wanted = [self.model.learn(job, claim) for job, claim in zip(jobs, claims, strict=True)]
         self.tokens += [claim.hold for claim in claims]
-        self._alike(law, claims, wanted, seen)
+        agree_on_all(law, claims, wanted, seen, self._clock)
         return [Token(claim.id, claim.call) for claim in claims]
 
     def _jobs(self, ids: Sequence[str]) -> list[Job]:
         return [job for id in ids if (job := self.model.find(id))]
-
-    def _real(self, value: Any) -> Any:
-        """What a step's arguments mean here and now."""
-        match value:
-            case Token():
-                return self._hold(value)
-            case Push(run_at=int(after)):
-                return replace(value, run_at=self.began + after)
-            case list() | tuple():
-                return type(value)(map(self._real, value))
-        return value
-
-    def _hold(self, token: Token) -> Hold:
-        given = [hold for hold in self.tokens if (hold.id, hold.call) == (token.id, token.call)]
-        hold = given[-1] if given else Hold(token.id, token.call, 1)
-        match token.forged:
-            case "fence":
-                return replace(hold, fence=hold.fence + 1)
-            case "call":
-                return replace(hold, call=bytes(reversed(hold.call)))
-            case "id":
-                return replace(hold, id="b" if hold.id == "a" else "a")
-        return hold
 
     def _ask(self, step: Step, arguments: Sequence[Any]) -> Any:
         """The store's answer, or the second one if the first is lost."""
@@ -299,8 +236,7 @@ class Pair:
             raise
         except Exception as error:
             self.history[-1] = Answered(step, error)
-            self.wrong = Disagreement(_LAWS[step.verb], f"{type(error).__name__}: {error}", "an answer", "")
-            raise self.wrong from error
+            raise Disagreement(LAWS[step.verb], f"{type(error).__name__}: {error}", "an answer", "") from error
         self.history[-1] = Answered(step, answer)
         return answer
 
@@ -308,29 +244,6 @@ class Pair:
         backend = self.harness.second() if number else self.harness.make()
         self._opened.append(backend)
         return Client(backend, self.harness, f"client {number}")
-
-
-def _law_of(state: State, listed: Sequence[Entry], wanted: Sequence[Entry]) -> str:
-    """The law that is broken if a listing is not as wanted."""
-    ids, right = _ids(listed), _ids(wanted)
-    if {*ids} != {*right}:
-        return "Law9Caps" if state in FINISHED - {State.BROKEN} else "Law1Kept"
-    if ids != right:
-        return "Listing"
-    same = all(one.payload == other.payload for one, other in zip(listed, wanted, strict=True))
-    return "Looking" if same else "Law8Bytes"
-
-
-def _finished(value: Entry | Claim) -> bool:
-    return isinstance(value, Entry) and value.state in FINISHED
-
-
-def _timeless(value: Entry | Claim) -> Entry | Claim:
-    return replace(value, **dict.fromkeys(TIMES & {*value.__struct_fields__}))
-
-
-def _ids(values: Sequence[Entry | Claim]) -> list[str]:
-    return [value.id for value in values]
 
 
 def _by_id(entries: Sequence[Entry]) -> list[Entry]:

@@ -14,7 +14,7 @@ from jobcore.conformance.client import NO_BOUND
 from jobcore.conformance.steps import Answered, Step, Token
 
 _CLIENTS: Final = ("one", "two")
-_TIMES: Final = frozenset({"place", "pushed_at", "started_at", "lease_until", "lapsed_at", "finished_at"})
+TIMES: Final = frozenset({"place", "pushed_at", "started_at", "lease_until", "lapsed_at", "finished_at"})
 
 
 def script(history: Sequence[Answered], check: str, began: int | None) -> str:
@@ -112,7 +112,7 @@ class Source:
         found = getattr(value, name)
         if found is not None and name == "run_at":
             return _moment(found)
-        return _moment(found - self._began) if self._began and found and name in _TIMES else self.of(found)
+        return _moment(found - self._began) if self._began and found and name in TIMES else self.of(found)
 
     def _token(self, token: Token) -> str:
         name = self._names.get((token.id, token.call))

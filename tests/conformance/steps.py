@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-PSEUDO: Final = frozenset({"open", "close", "die", "advance", "pages"})
-"""Steps that are no verbs of the protocol."""
+from jobcore.backend import Hold, Push
 
 
 class Token(Struct, frozen=True):
@@ -45,3 +46,28 @@ class Answered(NamedTuple):
 
     step: Step
     answer: Any = ""
+
+
+def meant(value: Any, holds: Sequence[Hold], began: int) -> Any:
+    """What a step's arguments mean here and now: after these tokens were given, in a history that began then."""
+    match value:
+        case Token():
+            return _hold(value, holds)
+        case Push(run_at=int(after)):
+            return replace(value, run_at=began + after)
+        case list() | tuple():
+            return type(value)(meant(item, holds, began) for item in value)
+    return value
+
+
+def _hold(token: Token, holds: Sequence[Hold]) -> Hold:
+    given = [hold for hold in holds if (hold.id, hold.call) == (token.id, token.call)]
+    hold = given[-1] if given else Hold(token.id, token.call, 1)
+    match token.forged:
+        case "fence":
+            return replace(hold, fence=hold.fence + 1)
+        case "call":
+            return replace(hold, call=bytes(reversed(hold.call)))
+        case "id":
+            return replace(hold, id="b" if hold.id == "a" else "a")
+    return hold

@@ -16,6 +16,7 @@ from jobcore.conformance.details_time import NextDue, Times
 from jobcore.conformance.details_transactions import Transactions
 from jobcore.conformance.effort import Effort
 from jobcore.conformance.harness import Harness
+from jobcore.conformance.histories import Histories
 from jobcore.conformance.laws_apart import Law10Apart, Law11PerItem
 from jobcore.conformance.laws_cost import Law12Depth
 from jobcore.conformance.laws_holding import Law3OneHolder, Law4Fenced
@@ -24,7 +25,6 @@ from jobcore.conformance.laws_order import Law6Ordered, Law7Empty
 from jobcore.conformance.laws_prompt import Law13Prompt
 from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
 from jobcore.conformance.loops import Loops
-from jobcore.conformance.machine import Histories
 from jobcore.conformance.recorder import effort_of
 
 

@@ -16,7 +16,7 @@ from jobcore.backends.memory import MemoryBackend, Store
 from jobcore.conformance import Harness, counterexample, kept
 from jobcore.conformance.client import NO_BOUND, new_call
 from jobcore.conformance.counterexample import Disagreement
-from jobcore.conformance.machine import shortest, try_round
+from jobcore.conformance.histories import shortest, try_round
 from jobcore.conformance.pair import Pair
 from jobcore.conformance.script import script
 from jobcore.conformance.shortening import Tries, shortened

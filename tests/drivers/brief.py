@@ -8,13 +8,13 @@ from jobcore.conformance.details_around import Forking
 from jobcore.conformance.details_claims import Attempts, Claiming, Reclaiming, Repeating
 from jobcore.conformance.details_listing import Listing, Looking
 from jobcore.conformance.details_time import NextDue, Times
+from jobcore.conformance.histories import Histories
 from jobcore.conformance.laws_apart import Law11PerItem
 from jobcore.conformance.laws_holding import Law3OneHolder, Law4Fenced
 from jobcore.conformance.laws_keeping import Law8Bytes, Law9Caps
 from jobcore.conformance.laws_order import Law6Ordered, Law7Empty
 from jobcore.conformance.laws_prompt import Law13Prompt
 from jobcore.conformance.laws_storing import Law1Kept, Law2AtLeastOnce, Law5Idempotent
-from jobcore.conformance.machine import Histories
 
 
 class BriefSuite(

@@ -21,7 +21,7 @@ from jobcore import Queue
 from jobcore.backend import Fail, Keep, Push, Refused, Retry, State, Succeed
 from jobcore.backends.postgres import PostgresBackend, connect
 from jobcore.conformance import BackendSuite, Harness
-from jobcore.conformance.machine import Histories
+from jobcore.conformance.histories import Histories
 from jobcore.testing import ManualClock
 
 LEASE = 60_000_000

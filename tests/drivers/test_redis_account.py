@@ -16,7 +16,7 @@ from redis.exceptions import NoPermissionError
 from jobcore.backend import Push, Refused
 from jobcore.backends.redis import RedisBackend, connect
 from jobcore.conformance import BackendSuite, Harness
-from jobcore.conformance.machine import Histories
+from jobcore.conformance.histories import Histories
 from jobcore.testing import ManualClock
 
 from servers import redis as servers
