@@ -89,10 +89,10 @@ def costly() -> Iterator[Costly]:
 
 
 def test_the_lines_that_enqueuing_a_job_runs(costly: Costly) -> None:
-    assert per_job(lambda jobs: lines_of(lambda: costly.fill(jobs))) <= 50
+    assert per_job(lambda jobs: lines_of(lambda: costly.fill(jobs))) <= 52
 
 
-@pytest.mark.parametrize(("loopy", "bound"), [(False, 140), (True, 240)], ids=["sync", "async"])
+@pytest.mark.parametrize(("loopy", "bound"), [(False, 125), (True, 215)], ids=["sync", "async"])
 def test_the_lines_that_running_a_job_runs(costly: Costly, loopy: bool, bound: int) -> None:
     def cost(jobs: int) -> int:
         costly.fill(jobs, loopy=loopy)
@@ -108,7 +108,7 @@ def test_the_blocks_of_memory_that_a_claimed_job_takes(costly: Costly) -> None:
         costly.run()
         return costly.noted[-1] - before
 
-    assert per_job(cost) <= 6.5
+    assert per_job(cost) <= 6
 
 
 def test_a_worker_keeps_nothing_of_what_it_has_run(costly: Costly) -> None:
