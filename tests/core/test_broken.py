@@ -127,6 +127,18 @@ def test_a_monitor_looks_for_broken_jobs_at_intervals_not_at_each_step():
     assert backend.calls["reclaim"] == 10
 
 
+def test_broken_jobs_are_looked_for_every_half_minute_and_a_little(monkeypatch: pytest.MonkeyPatch):
+    backend, now = Faulty(), [1000.0]
+    queue, _ = adding(backend)
+    monkeypatch.setattr("jobcore.clocks.steady", lambda: now[0])
+    monitor = Monitor(queue)
+    looks = []
+    for now[0] in (1000.0, 1029.9, 1033.1, 1063.0, 1066.3):
+        monitor.step()
+        looks.append(backend.calls["peek"])
+    assert looks == [1, 1, 2, 2, 3]
+
+
 def test_a_payload_is_tried_once_by_a_process(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("jobcore.recovery.HEAL_SECONDS", 0.0)
     backend = Faulty()

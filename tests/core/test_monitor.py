@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +11,13 @@ from typing import Any
 import pytest
 from core.loops import Faulty, Told, eventually, running, states, threads
 
-from jobcore.backend import Claim, Push, Uncertain
+from jobcore.backend import Claim, Fail, Keep, Push, QueueClosed, State, Uncertain
 from jobcore.backends.memory import MemoryBackend
 from jobcore.errors import InvalidArgument, Unavailable
-from jobcore.events import Kind
-from jobcore.monitor import Monitor
+from jobcore.events import Kind, Teller
+from jobcore.monitor import Monitor, new_holder
 from jobcore.queue import Queue
+from jobcore.recovery import Recovery
 from jobcore.testing import ManualClock
 from jobcore.worker import Worker
 
@@ -217,6 +220,130 @@ def test_a_worker_runs_a_monitor_unless_told_not_to():
             else:
                 eventually(lambda yard=yard: yard.backend.calls["claim"])
         assert bool(yard.backend.calls["reclaim"]) is monitor
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [(None, LEASE / 10), (7, 7)])
+def test_a_monitor_looks_at_once_and_then_ten_times_a_lease(
+    interval: float | None, seconds: float, monkeypatch: pytest.MonkeyPatch
+):
+    yard, looked = Yard(), list[tuple[float, int]]()
+    monkeypatch.setattr(
+        "jobcore.monitor.every", lambda each, step, stop: looked.append((each, yard.backend.calls["reclaim"]))
+    )
+    yard.monitor(interval=interval).run()
+    assert looked == [(seconds, 1)]
+
+
+def test_a_monitor_that_was_stopped_looks_no_more():
+    yard = Yard()
+    monitor = yard.monitor()
+    monitor.stop()
+    monitor.run()
+    assert not yard.backend.calls
+
+
+def test_what_is_taken_over_is_held_in_the_monitors_name_for_its_lease():
+    yard = Yard()
+    (id,) = yard.enqueue()
+    yard.die()
+    yard.backend.fail("settle")
+    with pytest.raises(Unavailable):
+        yard.monitor(holder="a monitor").step()
+    entry = yard.queue.find(id)
+    assert entry is not None
+    assert (entry.holder, entry.lease_until) == ("a monitor", yard.clock.now() + LEASE * 1_000_000)
+
+
+def test_a_holder_tells_host_and_process_and_is_never_another_s():
+    one, two = new_holder(), new_holder()
+    assert re.fullmatch(rf".{{1,100}}:{os.getpid()}:[0-9a-f]{{8}}", one)
+    assert one != two
+
+
+def test_a_step_counts_what_was_recovered_and_what_was_healed():
+    yard = Yard()
+    yard.enqueue(2)
+    broken, _ = yard.die()
+    yard.backend.settle("q", [(broken.hold, Fail(State.BROKEN))], Keep())
+    assert yard.monitor().step() == 2
+    assert states(yard.queue) == {"ready": 2}
+
+
+def test_a_store_that_is_away_is_told_of_with_the_reason_and_its_return_once():
+    yard, told = Yard(), Told()
+    recovery = Recovery(yard.queue, yard.queue.binding, holder="m", lease=LEASE, abandon_after=1, heal=False)
+    recovery.teller = Teller((told,))
+    recovery.step_anyway()
+    yard.backend.away = True
+    recovery.step_anyway()
+    assert recovery.away
+    yard.backend.away = False
+    recovery.step_anyway()
+    recovery.step_anyway()
+    recovery.teller.close()
+    assert [(event.kind, event.reason) for event in told] == [(Kind.AWAY, "Unavailable: away"), (Kind.BACK, "")]
+    assert not recovery.away
+
+
+def test_what_a_monitor_decided_is_told_with_all_that_is_known():
+    yard, told = Yard(), Told()
+    (id,) = yard.enqueue()
+    yard.backend.push("q", [Push("rubbish", b"rubbish")])
+    yard.die()
+    monitor = yard.monitor(on_event=told)
+    monitor.step()
+    monitor.stop()
+    monitor.run()  # which tells what is left to be told
+    assert [(event.kind, event.id, event.name, event.attempt, event.lost, event.reason) for event in told] == [
+        (Kind.RECOVERED, id, "work", 1, 1, "its lease ended"),
+        (Kind.RECOVERED, "rubbish", None, 1, 1, "its lease ended"),
+    ]
+
+
+def test_an_abandoned_job_says_for_how_long_nobody_looked():
+    yard = Yard()
+    (id,) = yard.enqueue()
+    yard.die()
+    yard.clock.advance(7200)
+    yard.monitor(abandon_after=3600).step()
+    entry = yard.queue.find(id)
+    assert entry is not None
+    assert entry.reason == "abandoned: its lease ended 7200 s before anybody looked"
+
+
+def test_a_monitor_of_a_backend_that_was_closed_holds_nothing_and_asks_no_more():
+    yard = Yard()
+    yard.enqueue()
+    yard.die()
+    recovery = Recovery(yard.queue, yard.queue.binding, holder="m", lease=LEASE, abandon_after=1, heal=False)
+    yard.backend.fail("settle")
+    recovery.step_anyway()
+    assert recovery.holds
+    yard.backend.fail("settle", QueueClosed("closed"))
+    recovery.step_anyway()
+    assert not recovery.holds
+    calls = yard.backend.calls.total()
+    recovery.step_anyway()
+    assert yard.backend.calls.total() == calls
+
+
+def test_a_hushed_monitor_takes_nothing_over_but_ends_what_it_began():
+    yard = Yard()
+    yard.enqueue()
+    yard.die()
+    recovery = Recovery(yard.queue, yard.queue.binding, holder="m", lease=LEASE, abandon_after=LEASE, heal=False)
+    recovery.hushed = lambda: True
+    assert recovery.step() == 0
+    assert not recovery.holds
+    assert yard.backend.calls["reclaim"] == 0
+    recovery.hushed = lambda: False
+    yard.backend.lose("reclaim")
+    with pytest.raises(Uncertain):
+        recovery.step()
+    recovery.hushed = lambda: True
+    assert recovery.holds
+    assert recovery.step() == 1
+    assert not recovery.holds
 
 
 @pytest.mark.parametrize(
