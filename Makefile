@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 URL ?=
 LOCK ?=
 
-.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts pictures prove fuzz lock audit clean
+.PHONY: help demo test test-all coverage guarantees flakes lint types contracts smoke format bench bench-peers bench-snapshot bench-enqueue bench-parts pictures prove fuzz lock audit mutation clean
 
 help:  ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,10 @@ bench-enqueue: $(VENV)/.test  ## Measure what it costs to enqueue jobs one at a 
 
 fuzz: $(VENV)/.test  ## Give ten million made-up inputs to all that reads bytes (fewer: ARGS='--inputs 100000')
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+mutation: $(VENV)/.test  ## Change memory, run and monitor in small ways: which does no test notice? (one: ARGS='--target run')
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'cosmic-ray>=8.7'
+	PYTHONPATH=tests $(BIN)/python -m mutation $(ARGS)
 
 build/tools:
 	@$(PYTHON) -m venv $@
