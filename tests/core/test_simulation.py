@@ -68,20 +68,18 @@ def test_what_is_not_needed_is_left_out() -> None:
     assert again.ledger.rows == shorter.ledger.rows
 
 
-@pytest.mark.parametrize("given", [["memory://here"], []])
-def test_a_simulation_is_replayed_on_a_store_by_its_seed_and_parts(given: list[str]) -> None:
+def simulated(*arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "jobcore.conformance.simulation", "--seed=3", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout
+
+
+def test_a_simulation_is_replayed_on_a_store_by_its_seed_and_parts() -> None:
     parts = Play(3, Memory()).parts
-    for arguments, code, said in (
-        ([*given, "--seed=3", "--without", *parts[:2]], 0, "1 simulations from seed 3 on: nothing is wrong\n"),
-        (
-            [*given, "--seed=3", "--without", "nobody"],
-            1,
-            f"there is no ['nobody'] in the simulation of seed 3; there are: {parts}\n",
-        ),
-    ):
-        command = [sys.executable, "-m", "jobcore.conformance.simulation", *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-        assert (done.returncode, done.stdout) == (code, said)
+    right = "1 simulations from seed 3 on: nothing is wrong\n"
+    assert simulated("--without", *parts[:2], "--", "memory://here") == (0, right)
+    unknown = f"there is no ['nobody'] in the simulation of seed 3; there are: {parts}\n"
+    assert simulated("--without", "nobody") == (1, unknown)
 
 
 def test_seeds_that_failed_are_tried_first_as_long_as_they_fail(monkeypatch: pytest.MonkeyPatch) -> None:
