@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 import pytest
@@ -224,6 +225,27 @@ def test_a_queue_that_holds_jobs_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds jobs"):
         prove(url, tmp_path, {})
     assert counts(url).ready == 1
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that a process has started."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in listed.read_text().split()] if process.poll() is None else []
+
+
+@pytest.mark.slow
+def test_what_workers_are_forked_off_does_not_mind_a_terminals_ctrl_c(tmp_path: Path) -> None:
+    """A terminal tells all processes; what is to be done about it is the parent's business."""
+    faults = [f"--{kind}=0" for kind in ("kills", "pauses", "cuts", "stalls", "server-kills")]
+    command = ["prove", f"sqlite:///{tmp_path}/jobs.db", "--jobs=5", "--workers=1", "--lease=0.4s", *faults]
+    with subprocess.Popen([sys.executable, "-m", "jobcore", *command], stderr=subprocess.PIPE, text=True) as process:
+        tick = Event()
+        while process.poll() is None:
+            for pid in children(process):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)
+            tick.wait(0.01)
+        assert (process.wait(), process.stderr and process.stderr.read()) == (0, "")
 
 
 def test_memory_is_refused(tmp_path: Path) -> None:

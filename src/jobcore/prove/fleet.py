@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from itertools import count
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -39,6 +40,7 @@ class Fleet:
         self._changed = threading.Condition()
         self._alone: list[Worker] = []  # nobody torments them
         self._all: list[Worker] = []
+        _start_server()
         for _ in range(size):
             self._start()
 
@@ -138,6 +140,16 @@ class Worker:
 def _drivers() -> list[str]:
     """The modules of all drivers that are installed."""
     return [found.module for found in entry_points(group=GROUP)]
+
+
+def _start_server() -> None:
+    """Start what workers are forked off, out of reach of a terminal's Ctrl-C, which is the parent's business."""
+    resource_tracker.ensure_running()  # first, as it lets through what is blocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _context: Final = multiprocessing.get_context("forkserver")
