@@ -103,24 +103,29 @@ def _statements(file: str) -> list[ast.stmt]:
     return [each for each in ast.walk(ast.parse(_text(file))) if isinstance(each, ast.stmt)]
 
 
-def mutants(target: Target) -> Iterator[Mutant]:
-    """All mutants of a target; those that are the same program are one, and one that is the original none."""
+def mutants(target: Target, only: str = "") -> Iterator[Mutant]:
+    """The mutants of a target, of lines that hold `only`.
+
+    Those that are the same program are one, and one that is the original none.
+    """
     for module, file in target.modules.items():
         source = _text(file)
         seen = {_meaning(source)}
-        for operator, line, mutated in _changes(source):
+        for operator, line, mutated in _changes(source, only):
             if (meaning := _meaning(mutated)) not in seen:
                 seen.add(meaning)
                 yield Mutant(module, file, operator, line, mutated)
 
 
-def _changes(source: str) -> Iterator[tuple[str, int, str]]:
+def _changes(source: str, only: str) -> Iterator[tuple[str, int, str]]:
     """The operator, the line and the text of each change."""
-    tree = get_ast(source)
+    tree, text = get_ast(source), source.splitlines()
     nodes, kept = list(ast_nodes(tree)), pickle.dumps(tree)  # to parse it again takes longer
     for name, operator in _operators():
         lines = [line for node in nodes for (line, _), _ in operator.mutation_positions(node)]
         for occurrence, line in enumerate(lines):
+            if only not in text[line - 1]:
+                continue
             changed = MutationVisitor(occurrence, operator).walk(pickle.loads(kept))  # noqa: S301 -- our own
             yield name, line, changed.get_code()
 

@@ -45,6 +45,7 @@ TARGETS: Final = {
         {"jobcore.run": "src/jobcore/run.py"},
         (
             "tests/core/test_run.py",
+            "tests/core/test_task.py",
             "tests/core/test_functions.py",
             "tests/core/test_job.py",
             "tests/core/test_broken.py",
