@@ -12,6 +12,7 @@ from hypothesis.database import InMemoryExampleDatabase
 from jobcore.backend import Answer, Backend
 from jobcore.backends.memory import MemoryBackend, Store
 from jobcore.conformance import Harness, kept
+from jobcore.conformance.simulation.__main__ import main
 from jobcore.conformance.simulation.play import Play, shortest
 from jobcore.testing import ManualClock
 
@@ -71,15 +72,28 @@ def test_what_is_not_needed_is_left_out() -> None:
 def simulated(*arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "jobcore.conformance.simulation", "--seed=3", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_a_simulation_is_replayed_on_a_store_by_its_seed_and_parts() -> None:
     parts = Play(3, Memory()).parts
     right = "1 simulations from seed 3 on: nothing is wrong\n"
     assert simulated("--without", *parts[:2], "--", "memory://here") == (0, right)
-    unknown = f"there is no ['nobody'] in the simulation of seed 3; there are: {parts}\n"
-    assert simulated("--without", "nobody") == (1, unknown)
+    code, said = simulated("--without", "nobody")
+    assert code == 2
+    assert said.endswith(f"error: there is no ['nobody'] in the simulation of seed 3, but {parts}\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"), [("nope://x", "no driver is installed"), ("memory://", "another store each time")]
+)
+def test_a_store_that_can_not_be_simulated_on_is_told(
+    url: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["simulation", url])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert said in capsys.readouterr().err
 
 
 def test_seeds_that_failed_are_tried_first_as_long_as_they_fail(monkeypatch: pytest.MonkeyPatch) -> None:
