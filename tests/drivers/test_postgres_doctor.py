@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from jobcore.backend import Finding, Level, Makes, Push
+from jobcore.backend import Finding, Level, Makes, Push, Refused
 from jobcore.backends.postgres import PostgresBackend, diagnosis
 from jobcore.connect import open_backend
 
@@ -153,8 +153,11 @@ def test_missing_rights_are_named_with_the_grant_that_mends_them(backend: Postgr
         admin.execute("CREATE ROLE doctored LOGIN")
         try:
             admin.execute("GRANT USAGE ON SCHEMA jobcore TO doctored")
-            admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA jobcore TO doctored")
             theirs = url.replace("//jobcore@", "//doctored@")
+            assert told_at(theirs, "schema").level is Level.OK  # which they may not see; that is told apart
+            with closing(open_backend(theirs)) as blind, pytest.raises(Refused, match="permission denied"):
+                blind.queues()
+            admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA jobcore TO doctored")
             found = [finding for finding in _findings(theirs) if finding.about == "rights"]
             assert 'GRANT DELETE, INSERT, UPDATE ON TABLE "jobcore".jobs TO …;' in {one.remedy for one in found}
             assert told_at(theirs, "old snapshot").found == "this user may not see others' transactions"
@@ -259,6 +262,9 @@ def test_what_no_server_here_can_show(backend: PostgresBackend) -> None:
     assert levels["server"][0] is levels["writing"][0] is Level.DANGER
     assert levels["clock"] == (Level.WARNING, "the server's clock is 90.0 s ahead of this one's")
     assert levels["replication"][0] is Level.WARNING
+    waiting = replace(facts, replicas=2, synchronous_replicas=1, synchronous_standby_names="ANY 1 (*)")
+    (found,) = [finding for finding in diagnosis.findings(waiting) if finding.about == "replication"]
+    assert (found.level, found.found.partition(";")[0]) == (Level.OK, "2 standbys")
     assert next(diagnosis.findings(replace(facts, latency=0.05))).level is Level.WARNING
 
 

@@ -16,7 +16,7 @@ from core.loops import eventually
 from psycopg.rows import dict_row
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from jobcore.backend import InvalidArgument, Joins, Push, Pushed, Refused, State, Wakes
 from jobcore.backends.postgres import PostgresBackend
@@ -186,6 +186,28 @@ def test_an_async_transaction_decides(
 ) -> None:
     assert asyncio.run(joining(backend, engine, end)) == ANSWERS
     assert backend.counts("q").ready == stored
+
+
+def test_a_scoped_session_is_its_threads(backend: PostgresBackend, engine: Engine) -> None:
+    scoped = scoped_session(sessionmaker(engine))
+    assert backend.join(scoped, "q", PUSHES) == ANSWERS
+    assert backend.counts("q").ready == 0
+    scoped.commit()
+    scoped.remove()
+    assert backend.counts("q").ready == 1
+
+
+def test_an_async_transaction_that_was_aborted_refuses(backend: PostgresBackend, engine: Engine) -> None:
+    async def join() -> None:
+        url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                await connection.execute("SELECT 1/0")
+            with pytest.raises(Refused, match="aborted"):
+                await backend.ajoin(connection, "q", PUSHES)
+            await connection.rollback()
+
+    asyncio.run(join())
 
 
 def test_it_joins(backend: PostgresBackend) -> None:

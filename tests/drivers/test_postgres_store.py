@@ -715,6 +715,7 @@ class TestUrls:
             "postgresql://localhost/db?schema=a;b",
             "postgresql://localhost/db?schema=" + "a" * 64,
             "postgresql://u:pa/ss@localhost:port/db",
+            "postgresql://u:pa%2Fss@localhost:port/db",
             "postgres:localhost",
             "mysql://localhost/db",
         ],

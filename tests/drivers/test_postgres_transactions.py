@@ -598,6 +598,16 @@ class TestLostCommit:
         assert backend.settle("q", [(claim.hold, Retry())], NONE_KEPT) == [Answer.LOST]
         assert rows(engine) == ["a"]
 
+    def test_one_that_the_server_knows_nothing_of_is_uncertain(
+        self, backend: PostgresBackend, cut: Cut, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It forgets what became of transactions that are two thousand million others ago."""
+        claim, transaction = take(backend), backend.transact("q")
+        cut.instead = cut.after
+        monkeypatch.setattr(backend._database, "run", lambda *_: [("unknown",)])
+        with pytest.raises(Uncertain, match="does not know"):
+            transaction.commit(claim.hold, Succeed(), NONE_KEPT)
+
     @pytest.mark.slow
     def test_an_id_that_is_given_again_after_a_crash_does_not_deceive(self, cut: Cut) -> None:
         """The transaction's id was not on disk: another one gets it, and that is the one that the server knows of."""

@@ -1,0 +1,128 @@
+"""What goes wrong in PostgreSQL's driver at moments that can't be waited for, brought about by hand."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import psycopg
+import pytest
+from psycopg.errors import DeadlockDetected
+
+from jobcore.backend import Push, Refused, Unavailable
+from jobcore.backends.postgres import PostgresBackend, connect
+from jobcore.backends.postgres.claiming import Claiming
+from jobcore.backends.postgres.connections import Connection
+from jobcore.backends.postgres.listener import Listener
+from jobcore.backends.postgres.marks import Marks
+from jobcore.backends.postgres.triggers import Triggers
+
+PATIENCE = 30.0
+TWO = [Push("a", b""), Push("b", b"")]
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def backend(postgres_url: str) -> Iterator[PostgresBackend]:
+    schema = f"mishaps_{os.getpid()}_{next(_numbers)}"
+    with closing(connect(f"{postgres_url}?schema={schema}")) as backend:
+        yield backend
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+def test_a_conflict_is_tried_ten_times_and_once_more(backend: PostgresBackend) -> None:
+    tries: list[int] = []
+
+    def collide(connection: Connection) -> NoReturn:
+        tries.append(connection.info.backend_pid)
+        raise DeadlockDetected("too many cooks")
+
+    with pytest.raises(Refused, match="too many cooks"):
+        backend._database.connections.call(collide)
+    assert len(tries) == 11
+    assert len(set(tries)) == 1  # there is nothing wrong with the connection
+
+
+def test_a_connection_that_can_not_be_set_up_is_closed(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Connection] = []
+
+    def refuse(connection: Connection, *, local: bool) -> NoReturn:
+        opened.append(connection)
+        raise psycopg.OperationalError(f"no setting can be changed here, local or not ({local})")
+
+    monkeypatch.setattr(backend._database.connections, "set", refuse)
+    with pytest.raises(Unavailable, match="no setting can be changed"):
+        backend.counts("q")
+    assert [connection.closed for connection in opened] == [True]
+
+
+def test_tables_that_somebody_dropped_refuse_a_call_and_are_made_by_the_next(backend: PostgresBackend) -> None:
+    backend.push("q", TWO)
+    schema = backend._database.statements.schema
+    backend._database.connections.call(lambda c: c.execute(f'DROP SCHEMA "{schema}" CASCADE'.encode()))
+    with pytest.raises(Refused, match="does not exist"):
+        backend.push("q", TWO)
+    assert [pushed.created for pushed in backend.push("q", TWO)] == [True, True]
+
+
+def test_where_no_step_is_missing_the_script_says_so(backend: PostgresBackend) -> None:
+    backend.migrate()
+    assert backend.script() == "-- No step is missing.\n"
+
+
+def test_a_claim_that_knows_less_than_another_leaves_its_knowledge(backend: PostgresBackend) -> None:
+    """Two threads claimed by the same marks; the one that ends last has seen fewer returns."""
+    claiming, before = Claiming(backend._database), Marks(seen=3, lows={0: (900, 0)})
+    claiming._marks["q"] = Marks(seen=5, lows={0: (500, 0)})
+    claiming._learn("q", before, (1000, None, False, 4, [(0, 700)], 1, None), [])
+    assert claiming._marks["q"] == Marks(seen=5, lows={0: (500, 0)})
+    claiming._learn("q", before, (1000, None, False, 6, [(0, 300)], 1, None), [])
+    assert claiming._marks["q"] == Marks(seen=6, lows={0: (300, 0)})
+
+
+def test_transactions_do_not_go_where_nothing_can_be_written(backend: PostgresBackend) -> None:
+    """What the verbs have found out holds for jobs' transactions too: their connections are given up as well."""
+    pids = []
+    for renewals in (0, 0, 1):
+        backend._database.connections.renewals = renewals
+        transaction = backend.transact("q")
+        pids.append(transaction.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        transaction.rollback()
+    assert pids[0] == pids[1] != pids[2]
+
+
+def test_a_listener_survives_what_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:
+    again = threading.Event()
+
+    def fail() -> NoReturn:
+        if caplog.records:
+            again.set()
+        raise ZeroDivisionError
+
+    connections: Any = SimpleNamespace(open=fail)
+    listener = Listener(connections, "channel", print, print)
+    with caplog.at_level(logging.ERROR, "jobcore"):
+        assert not listener.listens(0.0)
+        assert again.wait(PATIENCE)
+    listener.stop()
+    assert "unforeseen error of the listener" in caplog.text
+
+
+def test_triggers_that_can_not_be_looked_at_are_looked_at_again_soon() -> None:
+    def run(stem: str, parameters: dict[str, Any]) -> NoReturn:
+        raise Unavailable(f"{stem} {parameters}")
+
+    database: Any = SimpleNamespace(run=run)
+    triggers = Triggers(database, interval=3600.0)
+    triggers.look()
+    assert triggers._due < time.monotonic() + 60.0
