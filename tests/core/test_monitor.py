@@ -290,10 +290,12 @@ def test_what_a_monitor_decided_is_told_with_all_that_is_known():
     (id,) = yard.enqueue()
     yard.backend.push("q", [Push("rubbish", b"rubbish")])
     yard.die()
+    eventually(lambda: threads() == [])  # those of other tests
     monitor = yard.monitor(on_event=told)
     monitor.step()
     monitor.stop()
     monitor.run()  # which tells what is left to be told
+    assert threads() == []
     assert [(event.kind, event.id, event.name, event.attempt, event.lost, event.reason) for event in told] == [
         (Kind.RECOVERED, id, "work", 1, 1, "its lease ended"),
         (Kind.RECOVERED, "rubbish", None, 1, 1, "its lease ended"),
