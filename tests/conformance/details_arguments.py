@@ -20,6 +20,7 @@ from jobcore.backend import (
     Retry,
     State,
     Succeed,
+    Wakes,
 )
 from jobcore.conformance.client import Client, new_call
 
@@ -131,6 +132,12 @@ class Arguments:
         for queue in BAD_QUEUES:
             with pytest.raises(ValueError, match="queue"):
                 VERBS[verb](one.backend, queue)
+
+    def test_waiting_checks_the_queues_names(self, one: Client) -> None:
+        backend = one.backend
+        for queue in BAD_QUEUES:
+            with pytest.raises(ValueError, match="queue"):
+                backend.wait(["q", queue], 0.0) if isinstance(backend, Wakes) else backend.counts(queue)
 
     def test_a_bad_settlement_undoes_none_that_were_good(self, one: Client) -> None:
         hold = one.take("a").hold

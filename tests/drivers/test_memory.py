@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -70,6 +71,49 @@ class TestMemory(BackendSuite):
 
         in_a_child(child)
         assert one.ids(State.READY) == ["a", "b"]
+
+    def test_it_says_where_jobs_are_confined(self) -> None:
+        assert MemoryBackend().confined() == "the memory of one process"
+
+    def test_closing_wakes_those_who_wait(self) -> None:
+        store, woken = Store(), list[bool]()
+        store.wake = lambda: woken.append(True)  # type: ignore[method-assign]  # to be told
+        MemoryBackend(store=store).close()
+        assert woken == [True]
+
+    @pytest.mark.parametrize(
+        ("due", "timeout", "waits"),
+        [
+            (None, 0.5, [0.5]),
+            (None, 5.0, [1.0]),
+            (250_000, 0.5, [0.25]),
+            (750_000, 0.5, [0.5]),
+            (1, 0.5, [0.001]),  # a clock that stands still keeps nobody busy
+            (0, 0.5, []),
+            (None, 0.0, []),
+            (250_000, 0.0, []),
+        ],
+    )
+    def test_it_waits_until_the_first_job_is_due(self, due: int | None, timeout: float, waits: list[float]) -> None:
+        backend, asked = MemoryBackend(ManualClock()), list[float | None]()
+        backend.store.changed.wait = asked.append  # type: ignore[assignment,method-assign]  # to be told
+        if due is not None:
+            backend.push("q", [Push("a", b"", delay=due)])
+            backend.push("later", [Push("a", b"", delay=due + 1_000_000)])
+        assert backend.wait(["q", "later", "none"], timeout) == ({"q"} if due == 0 else set())
+        assert asked == waits
+
+    def test_a_waiter_that_is_woken_says_for_which_queue(self) -> None:
+        backend = MemoryBackend(ManualClock())
+        with ThreadPoolExecutor(1) as pool:
+            for number in range(20):  # as a wait may be over just before the push
+                told = pool.submit(backend.wait, [f"q{number}"], 1.0)
+                while not backend.store.changed._waiters and not told.done():  # type: ignore[attr-defined]  # who waits
+                    pass
+                backend.push(f"q{number}", [Push("a", b"")])
+                if told.result() == {f"q{number}"}:
+                    return
+        pytest.fail("each wait was for nothing")
 
     def test_a_job_that_comes_due_ends_a_wait_by_the_wall_clock(self) -> None:
         backend = MemoryBackend()
