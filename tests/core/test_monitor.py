@@ -276,7 +276,7 @@ def test_a_store_that_is_away_is_told_of_with_the_reason_and_its_return_once():
     recovery.step_anyway()
     yard.backend.away = True
     recovery.step_anyway()
-    assert recovery.away
+    assert recovery.away and recovery.backend is yard.backend  # which is asked by who is to run alone
     yard.backend.away = False
     recovery.step_anyway()
     recovery.step_anyway()
