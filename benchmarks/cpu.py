@@ -69,7 +69,7 @@ def main() -> None:
                     table.add_row(store, kind, side.name, *told(costs))
     finally:
         bench.close()
-    Console().print(table)
+    Console(width=max(110, Console().width)).print(table)  # a table that wraps is no table
 
 
 def parsed() -> argparse.Namespace:
