@@ -255,4 +255,4 @@ def test_a_store_in_memory_can_only_be_looked_at_from_within(run: Run) -> None:
         ("danger", "it is kept in the memory of one process")
     ]
     status = run("status", "mail", "--url", "memory://")
-    assert (status.exit_code, "of other processes' nothing can be seen from here" in status.stderr) == (0, True)
+    assert (status.exit_code, "what others keep in theirs can't be seen from here" in status.stderr) == (0, True)

@@ -42,8 +42,9 @@ def status(
             output.print_table(list(counted[0]), [list(row.values()) for row in counted])
         else:
             output.say("the store holds no jobs")
-        for each in queues:
-            tell_if_unheard(each)
+        for each, row in zip(queues, counted, strict=True):
+            if not any(row[state] for state in State):
+                tell_if_unheard(each)
 
 
 def list_(

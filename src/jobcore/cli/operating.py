@@ -56,9 +56,11 @@ def remove(
 def destroy(queue: options.AnyTarget, url: options.Url = None, yes: options.Yes = False) -> None:
     """Remove everything of a queue at once: jobs in any state, running ones too, and remembered ids."""
     with open_stored(queue, url) as found:
-        tell_if_unheard(found)
         counts = found.counts()
-        held = output.counted(sum(getattr(counts, name) for name in counts.__struct_fields__), "job")
+        total = sum(getattr(counts, state) for state in State)
+        held = output.counted(total, "job")
+        if not total:
+            tell_if_unheard(found)
         _ask(f"Destroy queue {found.name!r}, with {held}, {counts.running:,} of them running?", yes=yes)
         found.destroy()
         typer.echo(f"destroyed queue {found.name!r}, which held {held}")

@@ -83,7 +83,7 @@ def check_there(backend: Backend) -> None:
     if unmade := unmade_yet(backend):
         raise ConfigurationError(unmade)
     if isinstance(backend, Confined):
-        output.say(f"this store is kept in {backend.confined()}: of other processes' nothing can be seen from here")
+        output.say(f"this store is kept in {backend.confined()}: what others keep in theirs can't be seen from here")
 
 
 def unmade_yet(backend: Backend) -> str | None:
