@@ -267,9 +267,22 @@ class _AsWorker(Harness):
     def __init__(self, url: str) -> None:
         self.clock = ManualClock()
         self._url = url
+        self._made: list[PostgresBackend] = []
 
     def make(self) -> PostgresBackend:
-        return connect(self._url, clock=self.clock)
+        self._made.append(connect(self._url, clock=self.clock))
+        return self._made[-1]
+
+    def close(self) -> None:
+        for backend in self._made:
+            backend.close()
+
+
+@pytest.fixture
+def as_worker(login: Any) -> Iterator[Harness]:
+    harness = _AsWorker(login("A worker or monitor"))
+    yield harness
+    harness.close()
 
 
 class TestAsWorker(Histories):
@@ -278,8 +291,8 @@ class TestAsWorker(Histories):
     effort = BackendSuite.effort
 
     @pytest.fixture
-    def harness(self, login: Any) -> Harness:
-        return _AsWorker(login("A worker or monitor"))
+    def harness(self, as_worker: Harness) -> Harness:
+        return as_worker
 
 
 @pytest.mark.slow
@@ -287,5 +300,5 @@ class TestLawsAsWorker(BriefSuite):
     """And for each law by itself."""
 
     @pytest.fixture
-    def harness(self, login: Any) -> Harness:
-        return _AsWorker(login("A worker or monitor"))
+    def harness(self, as_worker: Harness) -> Harness:
+        return as_worker
