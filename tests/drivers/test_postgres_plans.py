@@ -142,7 +142,10 @@ def filled(postgres_url: str, rows: int) -> Iterator[Callable[[str], None]]:
 
 @pytest.mark.parametrize("rows", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_verbs_go_by_their_indexes_and_sort_nothing(postgres_url: str, rows: int) -> None:
-    """With statistics of an empty table and of a full one, on plans made for any values and for these."""
+    """With statistics of an empty table and of a full one, on plans made for any values and for these.
+
+    A million rows in each of eight states take long to fill in: `make test-all` leaves them the time.
+    """
     with filled(postgres_url, rows) as run:
         url = f"{postgres_url}?schema=plans_{os.getpid()}_{rows}&timeout=600"
         for statistics in ("empty", "full"):
