@@ -97,6 +97,16 @@ def test_logs_are_plain_lines_without_passwords() -> None:
     assert logs.PLAIN.format(record).endswith("jobcore.mail: away: redis://u:***@h")
 
 
+def test_logs_have_a_layout_for_people_at_a_terminal_and_no_passwords_there_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = logging.LogRecord("jobcore.mail", logging.ERROR, "", 0, "away: %s", ("redis://u:hunter2@h",), None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    handler = logs._handler()
+    assert type(handler).__name__ == "RichHandler"
+    assert handler.format(record) == f"{record.process} jobcore.mail: away: redis://u:***@h"
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

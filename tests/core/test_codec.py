@@ -444,6 +444,28 @@ def test_what_would_not_come_back_equal_is_not_encoded(value: object) -> None:
         registered(Loose)[1].encode(Loose(value))
 
 
+def test_a_job_that_is_not_equal_to_itself_is_not_encoded() -> None:
+    """Its fields are; and what can't even be shown is called by its type."""
+
+    @dataclass(frozen=True, eq=False)
+    class Moody:
+        count: int
+
+        def __eq__(self, other: object) -> bool:
+            return False
+
+        def __hash__(self) -> int:
+            return 0
+
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+        def run(self) -> None: ...
+
+    with pytest.raises(InvalidArgument, match="as it is: a Moody would be a Moody"):
+        registered(Moody)[1].encode(Moody(1))
+
+
 def test_what_has_no_json_is_not_encoded() -> None:
     selfish: list[Any] = []
     selfish.append(selfish)

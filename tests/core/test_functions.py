@@ -2,6 +2,7 @@
 
 import inspect
 from datetime import date
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from jobcore import FunctionJob, JobContext, Queue
 from jobcore.codec import JobType
-from jobcore.errors import InvalidArgument
+from jobcore.errors import InvalidArgument, RegistrationError
 
 queue: Queue[None] = Queue("functions", "memory://")
 
@@ -127,3 +128,8 @@ def test_a_default_may_be_mutable_as_in_python() -> None:
         return into
 
     assert collect.job() == collect.job([1])
+
+
+def test_what_has_no_name_is_no_job() -> None:
+    with pytest.raises(RegistrationError, match="has no name to be stored under"):
+        queue.job(partial(print, "x"))
