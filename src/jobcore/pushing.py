@@ -23,7 +23,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 def new_id() -> str:
     """A made-up id: 26 hex digits that sort by this process's clock (52 bits of µs, 52 random ones)."""
-    return f"{time.time_ns() // 1000:013x}{getrandbits(52):013x}"  # `random` is seeded anew in a forked child
+    number = time.time_ns() // 1000 << 52 | getrandbits(52)  # `random` is seeded anew in a forked child
+    return "%026x" % number  # noqa: UP031 - as an f-string it takes a third longer, for each job
 
 
 def microseconds(what: str, duration: object) -> int:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
+from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from sqlalchemy import Engine
 
@@ -18,7 +19,7 @@ from jobcore.backend import BackendError, Conflict, Opener, QueueClosed, Refused
 from jobcore.backends.postgres.watchdog import Watchdog
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
-Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
+Cursor: TypeAlias = psycopg.RawCursor[tuple[Any, ...]]
 T = TypeVar("T")
 
 _IDLE: Final = 16
@@ -170,7 +171,7 @@ class Connections:
             try:
                 cursor = self._idle.pop()  # the last that was used: the others may idle on
             except IndexError:
-                return self.open().cursor()
+                return Cursor(self.open())
             if not has_input(cursor.connection):
                 return cursor
             cursor.connection.close()
@@ -199,6 +200,7 @@ class Connections:
         # One width for all integers, since a prepared statement belongs to its parameters' types.
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.adapters.register_dumper(int, Int8BinaryDumper)
+        connection.adapters.register_dumper(list, ListBinaryDumper)  # numbered parameters can't ask for it
         if self.prepare:
             self.set(connection, local=False)
 

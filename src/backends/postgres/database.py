@@ -130,10 +130,11 @@ class Database:
         return rows
 
     def _send(self, cursor: Cursor, stem: str, given: Parameters) -> Cursor:
-        asked = cursor if stem in _ONES else cursor.connection.cursor()
-        return asked.execute(self.statements[stem], given, binary=True)
+        asked = cursor if stem in _ONES else Cursor(cursor.connection)
+        text, names = self.statements.numbered(stem)
+        return asked.execute(text, [given[name] for name in names], binary=True)
 
 
-def fetched(cursor: Cursor) -> list[Row]:
+def fetched(cursor: psycopg.Cursor[Row]) -> list[Row]:
     """The rows of a statement, also of one that has none to give."""
     return [] if cursor.rownumber is None else cursor.fetchall()

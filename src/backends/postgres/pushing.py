@@ -61,7 +61,7 @@ def _pushing_new(queue: str, pushes: Sequence[Push]) -> Steps:
     ((now, waits),) = yield _statement(queue, pushes, "_new")
     if waits:
         yield "wake", {"queue": queue}
-    return [Pushed(push.id, created=True, state=_waiting(_place(push, now) > now)) for push in pushes]
+    return [Pushed(push.id, created=True, state=_waiting(_is_ahead(push, now))) for push in pushes]
 
 
 def _are_new(pushes: Sequence[Push]) -> bool:
@@ -69,8 +69,8 @@ def _are_new(pushes: Sequence[Push]) -> bool:
     return 0 < len({push.id for push in pushes}) == len(pushes) and not any(push.remember for push in pushes)
 
 
-def _place(push: Push, now: int) -> int:
-    return max(now + push.delay, push.run_at or 0)
+def _is_ahead(push: Push, now: int) -> bool:
+    return push.delay > 0 or (push.run_at or 0) > now
 
 
 def _statement(queue: str, pushes: Sequence[Push], new: str = "") -> tuple[str, Parameters]:

@@ -10,6 +10,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 from jobcore.backend import ConfigurationError
 
+_PARAMETER: Final = re.compile(r"%\((\w+)\)[sb]")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 
 
@@ -22,6 +23,16 @@ class Step(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
+
+
+class Numbered(NamedTuple):
+    """A statement as the server takes it, with `$1` for `%(name)s`, and the names in the order of numbers.
+
+    psycopg would otherwise replace them at each call: it remembers how for statements of up to 4096 bytes only.
+    """
+
+    text: bytes
+    names: tuple[str, ...]
 
 
 class Statements:
@@ -40,10 +51,15 @@ class Statements:
         self.channel = "jobcore_" + hashlib.md5(schema.encode(), usedforsecurity=False).hexdigest()
         self.steps = [Step(int(stem[:3]), stem[4:], self._fill(sql)) for stem, sql in _texts("migrations").items()]
         self._verbs = {stem: self._fill(_told(stem, sql)) for stem, sql in _texts().items()}
+        self._numbered = {stem: _number(sql) for stem, sql in self._verbs.items()}
 
     def __getitem__(self, stem: str) -> LiteralString:
         """The statement of a file, by its stem."""
         return self._verbs[stem]
+
+    def numbered(self, stem: str) -> Numbered:
+        """The same statement for a `psycopg.RawCursor`."""
+        return self._numbered[stem]
 
     def _fill(self, sql: str) -> LiteralString:
         # Literal enough: all of it comes from this package's files, or was checked above.
@@ -55,6 +71,12 @@ class Statements:
 def _told(stem: str, sql: str) -> str:
     """A statement without its comments, under its name: that is what a look at the server's sessions shows."""
     return "\n".join([f"/* jobcore {stem} */", *(line for line in sql.splitlines() if line.lstrip()[:2] != "--")])
+
+
+def _number(sql: str) -> Numbered:
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(_PARAMETER.findall(sql)), 1)}
+    text = _PARAMETER.sub(lambda found: f"${numbers[found[1]]}", sql).replace("%%", "%")
+    return Numbered(text.encode(), tuple(numbers))
 
 
 @cache
