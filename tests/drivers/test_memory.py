@@ -90,17 +90,20 @@ class TestMemory(BackendSuite):
             (750_000, 0.5, [0.5]),
             (1, 0.5, [0.001]),  # a clock that stands still keeps nobody busy
             (0, 0.5, []),
+            (-1, 0.5, []),
             (None, 0.0, []),
             (250_000, 0.0, []),
         ],
     )
     def test_it_waits_until_the_first_job_is_due(self, due: int | None, timeout: float, waits: list[float]) -> None:
-        backend, asked = MemoryBackend(ManualClock()), list[float | None]()
+        clock, asked = ManualClock(), list[float | None]()
+        backend = MemoryBackend(clock)
         backend.store.changed.wait = asked.append  # type: ignore[assignment,method-assign]  # to be told
         if due is not None:
-            backend.push("q", [Push("a", b"", delay=due)])
+            backend.push("q", [Push("a", b"", delay=max(due, 0))])
             backend.push("later", [Push("a", b"", delay=due + 1_000_000)])
-        assert backend.wait(["q", "later", "none"], timeout) == ({"q"} if due == 0 else set())
+            clock.advance(microseconds=max(-due, 0))
+        assert backend.wait(["q", "later", "none"], timeout) == ({"q"} if due is not None and due <= 0 else set())
         assert asked == waits
 
     def test_a_waiter_that_is_woken_says_for_which_queue(self) -> None:
