@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import psycopg
 import pytest
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, FeatureNotSupported
 
 from jobcore.backend import Push, Refused, Unavailable
 from jobcore.backends.postgres import PostgresBackend, connect
@@ -49,6 +49,33 @@ def test_a_conflict_is_tried_ten_times_and_once_more(backend: PostgresBackend) -
         backend._database.connections.call(collide)
     assert len(tries) == 11
     assert len(set(tries)) == 1  # there is nothing wrong with the connection
+
+
+def test_what_was_prepared_before_the_schema_changed_is_planned_anew_on_another_connection(
+    backend: PostgresBackend,
+) -> None:
+    used: list[Connection] = []
+
+    def answer(connection: Connection) -> str:
+        used.append(connection)
+        if len(used) == 1:
+            raise FeatureNotSupported("cached plan must not change result type")
+        return "planned"
+
+    assert backend._database.connections.call(answer) == "planned"
+    assert [connection.closed for connection in used] == [True, False]
+
+
+def test_a_connection_that_is_in_use_at_the_close_is_closed_afterwards(backend: PostgresBackend) -> None:
+    used: list[Connection] = []
+
+    def close(connection: Connection) -> None:
+        used.append(connection)
+        backend.close()
+        assert not connection.closed
+
+    backend._database.connections.call(close)
+    assert used[0].closed
 
 
 def test_a_connection_that_can_not_be_set_up_is_closed(
