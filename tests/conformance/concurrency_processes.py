@@ -12,11 +12,13 @@ from typing import Final, TypeAlias
 from jobcore.backend import Answer, Backend, Push
 from jobcore.conformance.concurrency_hammer import Hammer
 from jobcore.conformance.history import Operation
-from jobcore.conformance.threads import PATIENCE
 
 PROCESSES: Final = 3
 ROUNDS: Final = 100
 """Calls of each process."""
+
+BOUND: Final = 180.0
+"""Seconds within which processes have come up and done their part: on a busy machine, loading Python takes long."""
 
 Opening: TypeAlias = Callable[[], Backend]
 
@@ -33,10 +35,10 @@ def by_processes(opening: Opening, queue: str, seed: int) -> list[Operation] | N
     try:
         with _pool(PROCESSES) as pool:
             backend.push(queue, [Push("here", b"")])
-            if not pool.submit(_finds, opening, queue).result(PATIENCE):
+            if not pool.submit(_finds, opening, queue).result(BOUND):
                 return None
             running = [pool.submit(_strike, opening, queue, number, seed) for number in range(PROCESSES)]
-            history = [operation for one in running for operation in one.result(2 * PATIENCE)]
+            history = [operation for one in running for operation in one.result(BOUND)]
         return history + Hammer(backend, queue, PROCESSES, seed, [], int).look_at_all()
     finally:
         backend.destroy(queue)
@@ -46,7 +48,7 @@ def by_processes(opening: Opening, queue: str, seed: int) -> list[Operation] | N
 @contextmanager
 def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
     context = get_context("spawn")  # a forked child would go on with this process's threads and connections
-    with ProcessPoolExecutor(size, context, _enter, (context.Barrier(size, timeout=PATIENCE),)) as pool:
+    with ProcessPoolExecutor(size, context, _enter, (context.Barrier(size, timeout=BOUND),)) as pool:
         yield pool
 
 
