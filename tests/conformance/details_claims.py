@@ -33,6 +33,12 @@ class Claiming:
         assert [claim.id for claim in one.claim(max_bytes=10)] == ["a"]
         assert [claim.id for claim in one.claim(max_bytes=10)] == ["big"]
 
+    def test_max_bytes_skips_no_job_for_a_smaller_one_of_a_lower_priority(self, one: Client) -> None:
+        for id, size, priority in (("a", 5, 1), ("big", 50, 1), ("small", 1, 0)):
+            one.push(id, payload=bytes(size), priority=priority)
+        assert [claim.id for claim in one.claim(max_bytes=10)] == ["a"]
+        assert [claim.id for claim in one.claim(max_bytes=10)] == ["big"]
+
     def test_max_bytes_counts_across_priorities(self, one: Client) -> None:
         for priority in (3, 2, 1):
             one.push(f"{priority}", payload=bytes(10), priority=priority)

@@ -162,6 +162,19 @@ def test_what_can_t_be_opened_is_broken_with_the_reason():
     assert task.outcome == Fail(State.BROKEN, "no such job")
 
 
+def test_what_can_t_be_made_into_a_job_is_broken_whatever_is_raised(monkeypatch: pytest.MonkeyPatch):
+    task = task_of(lambda: None)
+
+    def decode(args: Any) -> Any:
+        raise LookupError("a validator's")
+
+    monkeypatch.setattr(type(task.type), "decode", lambda _, args: decode(args))
+    conclude(task, call(task))
+    assert isinstance(task.outcome, Fail)
+    assert task.outcome.state is State.BROKEN
+    assert task.outcome.reason.startswith("LookupError: a validator's\n")
+
+
 @pytest.mark.parametrize(("depth", "frames"), [(1, 4), (12, 8)])
 def test_of_a_deep_stack_the_last_eight_frames_are_told(depth: int, frames: int):
     def down(left: int) -> None:
