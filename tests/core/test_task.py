@@ -175,6 +175,16 @@ def test_what_can_t_be_made_into_a_job_is_broken_whatever_is_raised(monkeypatch:
     assert task.outcome.reason.startswith("LookupError: a validator's\n")
 
 
+@pytest.mark.parametrize("file", ["/a.py", "/~/z.py"])
+def test_where_a_job_failed_is_told_wherever_its_file_lies(file: str):
+    told: dict[str, Any] = {}
+    exec(compile("def work():\n    raise ValueError('what')", file, "exec"), told)
+    task = task_of(told["work"])
+    conclude(task, call(task))
+    assert isinstance(task.outcome, Fail)
+    assert f'File "{file}", line 2, in work' in task.outcome.reason
+
+
 @pytest.mark.parametrize(("depth", "frames"), [(1, 4), (12, 8)])
 def test_of_a_deep_stack_the_last_eight_frames_are_told(depth: int, frames: int):
     def down(left: int) -> None:
