@@ -79,7 +79,7 @@ OVER_THE_WIRE: Final = {
         "push, claim and fail 100": Traffic(3, 11_000, 15_800),
     },
     "postgres": {
-        "push 1": Traffic(1, 330, 140),
+        "push 1": Traffic(1, 160, 120),
         "claim 1": Traffic(1, 380, 850),
         "settle 1": Traffic(1, 360, 120),
         "push 100": Traffic(1, 5_450, 110),
