@@ -26,13 +26,15 @@ test-all: $(VENV)/.test  ## The same, with the heavy runs, and the work of a mil
 	$(BIN)/python -m pytest -o faulthandler_timeout=7200 $(ARGS)
 	$(BIN)/python -m pytest -o faulthandler_timeout=7200 tests/drivers -k work_does_not_grow --conformance-law=12 --conformance-thorough=3600
 
-# Left out are mutants, which run lines that no law may look at, type checkers, which run none, and simulations: they
-# switch greenlets, which coverage takes for one thread's calls (to tell them apart it takes twice as long, or for ever).
-COUNTED := --ignore=tests/mutants --ignore=tests/typing --ignore=tests/core/test_simulation.py -k 'not come_to_their_ends'
+# Left out are mutants, which run lines that no law may look at; type checkers, which run none; simulations, whose greenlets
+# coverage takes for one thread's calls; and what has JobTimeout strike so often that it strikes within coverage's own lock.
+# Tracing is slow, so a few tests of what happens in time fail here: `make test` judges them, and this what was reached.
+COUNTED := --ignore=tests/mutants --ignore=tests/typing --ignore=tests/core/test_simulation.py \
+	-k 'not come_to_their_ends and not jobtimeout_reaches'
 
 coverage: $(VENV)/.test  ## See what the tests reach: 95 in 100 of the core's branches, every line of each driver
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m 'not slow' $(COUNTED) $(ARGS)
+	-$(BIN)/coverage run -m pytest -m 'not slow' $(COUNTED) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	@$(BIN)/coverage json --quiet -o build/coverage.json
