@@ -33,12 +33,15 @@ class Claiming:
         assert [claim.id for claim in one.claim(max_bytes=10)] == ["a"]
         assert [claim.id for claim in one.claim(max_bytes=10)] == ["big"]
 
-    def test_max_bytes_skips_no_job_for_a_smaller_one_of_a_lower_priority(self, one: Client) -> None:
+    @pytest.mark.parametrize("overdue", [0, 0.01])
+    def test_max_bytes_skips_no_job_for_a_smaller_one_of_a_lower_priority(self, one: Client, overdue: float) -> None:
         for id, size, priority in (("a", 5, 1), ("big", 50, 1), ("small", 1, 0)):
             one.push(id, payload=bytes(size), priority=priority)
-        one.elapse(0.01)  # they may be due for long
-        assert [claim.id for claim in one.claim(max_bytes=10)] == ["a"]
-        assert [claim.id for claim in one.claim(max_bytes=10)] == ["big"]
+        one.elapse(overdue)
+        for id in ("a", "big"):
+            claimed = one.claimed(max_bytes=10)
+            assert [claim.id for claim in claimed.claims] == [id]
+            assert claimed.next_due == claimed.now
 
     def test_max_bytes_counts_across_priorities(self, one: Client) -> None:
         for priority in (3, 2, 1):

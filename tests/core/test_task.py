@@ -203,7 +203,8 @@ def test_of_a_deep_stack_the_last_eight_frames_are_told(depth: int, frames: int)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "whole"), [(0, 0), (-1, 0), (1, 1_000_000), (1e-7, 1), (0.1 + 0.2, 300_000), (2.0000011, 2_000_002)]
+    ("seconds", "whole"),
+    [(0, 0), (-1, 0), (1, 1_000_000), (1e-9, 1), (1e-10, 0), (0.1 + 0.2, 300_000), (2.0000011, 2_000_002)],
 )
 def test_seconds_are_rounded_up_to_microseconds(seconds: float, whole: int):
     assert microseconds(seconds) == whole
