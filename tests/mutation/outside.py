@@ -58,7 +58,7 @@ def try_outside(mutant: Mutant, arguments: Sequence[str]) -> str:
     def trial() -> str:
         sys.meta_path.insert(0, _Planter(mutant))
         first = _First()
-        code = pytest.main([*arguments, "-x"], plugins=[first])
+        code = pytest.main([*arguments, "-x", "--assert=plain"], plugins=[first])  # else it would load jobcore itself
         return first.verdict if code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else "killed by the import"
 
     return in_a_child(trial) or "timed out"
