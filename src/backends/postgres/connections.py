@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import psycopg
@@ -14,6 +14,8 @@ from psycopg.rows import tuple_row
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from sqlalchemy import Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from jobcore.backend import BackendError, Conflict, Opener, QueueClosed, Refused, Unavailable, Uncertain
 from jobcore.backends.postgres.watchdog import Watchdog
@@ -45,10 +47,10 @@ SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
 
 
 class Connections:
-    """Connections in autocommit, opened as the engine opens its own; some are kept while idle.
+    """A pool of connections in autocommit, opened as the engine opens its own.
 
-    The engine's pool is left alone: its users never wait for us, nor we for them. Nobody waits for ours at all. Each
-    is kept with a cursor: what psycopg worked out to send a statement, it need not work out for the same one again.
+    The engine's pool is left alone: its users never wait for us, nor we for them. Ours never waits at all. Each
+    connection is kept with a cursor: what psycopg worked out to send a statement, it need not work out again.
 
     Attributes:
         timeout: seconds that a call may take.
@@ -67,13 +69,14 @@ class Connections:
 
     def _begin(self) -> None:
         self._source = self._engine.pool.recreate()  # its events and credentials, and none of its connections
-        self._idle: list[Cursor] = []
+        opens = cast("Callable[[], DBAPIConnection]", self.open)
+        self._pool = QueuePool(opens, pool_size=_IDLE, max_overflow=-1, reset_on_return=None, use_lifo=True)
         self._watchdog = Watchdog(self.timeout)
         self._opener = Opener(self.timeout)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, and neither use nor close what is the parent's."""
-        self._left_to_parent += [self._idle, self._source]
+        self._left_to_parent += [self._pool, self._source]
         self._begin()
 
     def check_open(self) -> None:
@@ -111,12 +114,12 @@ class Connections:
             try:
                 return self._attempt(work)
             except errors.FeatureNotSupported:
-                self._dispose()  # prepared before the schema changed: on new connections all is planned anew
+                self._pool.dispose()  # prepared before the schema changed: on new connections all is planned anew
             except _CONFLICTS:
                 continue
             except Refused as error:
                 if isinstance(error.__cause__, errors.ReadOnlySqlTransaction):
-                    self._dispose()  # another server may be the one to write to by now, or new sessions may write
+                    self._pool.dispose()  # another server may be the one to write to by now, or new sessions may write
                     self.renewals += 1
                 raise
         return self._attempt(work, last=True)
@@ -132,7 +135,7 @@ class Connections:
     def close(self) -> None:
         """Close what idles here; what is in use is closed when it comes back."""
         self._closed = True
-        self._dispose()
+        self._pool.dispose()
         self._watchdog.stop()
 
     def _opened(self, *, own: bool) -> Connection:
@@ -151,44 +154,34 @@ class Connections:
         return connection
 
     def _attempt(self, work: Callable[[Cursor], T], *, last: bool = False) -> T:
-        cursor = self._check_out()
-        connection = cursor.connection
+        pooled = self._check_out()
+        connection = cast("Connection", pooled.driver_connection)
         try:
             self._watchdog.watch(connection)
-            return work(cursor)
+            return work(_cursor(pooled, connection))
         except psycopg.Error as error:
             if not last and isinstance(error, (*_CONFLICTS, errors.FeatureNotSupported)):
                 raise
             raise failure(error, broken=connection.broken) from error
         finally:
             self._watchdog.leave(connection)
-            self._check_in(cursor)
+            self._check_in(pooled, connection)
 
-    def _check_out(self) -> Cursor:
+    def _check_out(self) -> PoolProxiedConnection:
         """A connection that was not cut off while it idled: on one that was, all calls would end uncertain."""
         while True:
             self.check_open()
-            try:
-                cursor = self._idle.pop()  # the last that was used: the others may idle on
-            except IndexError:
-                return Cursor(self.open())
-            if not has_input(cursor.connection):
-                return cursor
-            cursor.connection.close()
+            pooled = self._pool.connect()
+            if not has_input(cast("Connection", pooled.driver_connection)):
+                return pooled
+            pooled.invalidate()
 
-    def _check_in(self, cursor: Cursor) -> None:
-        if cursor.connection.pgconn.transaction_status != TransactionStatus.IDLE or len(self._idle) >= _IDLE:
-            cursor.connection.close()
-            return
-        self._idle.append(cursor)
+    def _check_in(self, pooled: PoolProxiedConnection, connection: Connection) -> None:
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            pooled.invalidate()
+        pooled.close()
         if self._closed:
-            self._dispose()
-
-    def _dispose(self) -> None:
-        """Close what idles; what is in use comes back."""
-        while self._idle:
-            with suppress(IndexError):  # another thread took the last
-                self._idle.pop().connection.close()
+            self._pool.dispose()
 
     def _set_up(self, connection: Connection) -> None:
         connection.rollback()
@@ -203,6 +196,14 @@ class Connections:
         connection.adapters.register_dumper(list, ListBinaryDumper)  # numbered parameters can't ask for it
         if self.prepare:
             self.set(connection, local=False)
+
+
+def _cursor(pooled: PoolProxiedConnection, connection: Connection) -> Cursor:
+    """The cursor that a connection of the pool is kept with."""
+    kept: Cursor | None = pooled.info.get("cursor")
+    if kept is None:
+        kept = pooled.info["cursor"] = Cursor(connection)
+    return kept
 
 
 def failure(error: Exception, *, broken: bool) -> BackendError:
