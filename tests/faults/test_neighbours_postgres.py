@@ -200,7 +200,8 @@ def test_an_error_that_nobody_foresaw(url: str, store: Store, monkeypatch: pytes
     def surprise() -> Iterator[None]:
         with monkeypatch.context() as patch:
             patch.setattr(psycopg.Connection, "notifies", _surprised)
-            patch.setattr(psycopg.Connection, "execute", _surprised)
+            for kind in (psycopg.Connection, psycopg.RawCursor):
+                patch.setattr(kind, "execute", _surprised)
             eventually(lambda: not listeners(url), within=WITHIN)
             yield
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -91,11 +92,14 @@ def _work_off(queue: Queue[None], worker: Worker, batch: Sequence[bytes]) -> Non
 
 def url(inputs: Iterable[bytes]) -> Iterator[None]:
     """A URL is opened (nothing is connected to), or refused without a piece of its password."""
-    for text in inputs:
+    for data in inputs:
+        text = data.decode(errors="replace")
         try:
-            open_backend(text.decode(errors="replace")).close()
+            open_backend(text).close()
         except ConfigurationError as error:
-            _hold("hunter2" not in f"{error}", f"{error}")
+            # What stands where an option's name does is told, as it may be mistyped; behind a login it is not.
+            named = "@" not in text and any("hunter2" in name for name, _ in parse_qsl(text.partition("?")[2]))
+            _hold(named or "hunter2" not in f"{error}", f"{error}")
         yield
 
 

@@ -46,12 +46,13 @@ MUTANTS: Final = [
         "        jobs, full = self._take(limit, max_bytes, now)\n",
         "        import time\n"
         "        from jobcore.backends.memory.backend import _lock\n"
-        "        seen = {priority: [*waiting] for priority, waiting in self._waiting.items()}\n"
+        "        jobs, full = self._take(limit, max_bytes, now)\n"
+        "        for job in jobs:\n"
+        "            self._wait(job, now)\n"
         "        _lock.release()\n"
         "        time.sleep(0)\n"
         "        _lock.acquire()\n"
-        "        self._waiting.update(seen)\n"
-        "        jobs, full = self._take(limit, max_bytes, now)\n",
+        "        self._take(limit, max_bytes, now)\n",
     ),
     Mutant(
         "claim-lapsed",
@@ -61,7 +62,7 @@ MUTANTS: Final = [
         "        jobs, full = self._take(limit, max_bytes, now)\n",
         "        for _, _, job in [*self._lost(None, now)]:\n"
         "            self._release(job)\n"
-        "            self._wait(job)\n"
+        "            self._wait(job, now)\n"
         "        jobs, full = self._take(limit, max_bytes, now)\n",
     ),
     Mutant(
@@ -130,7 +131,7 @@ MUTANTS: Final = [
         "        known = self._jobs.get(push.id)\n",
         "        known = self._jobs.get(push.id)\n"
         "        if known and known.state is State.SUCCEEDED:\n"
-        "            self._drop(known, now)\n"
+        "            self._leave(self._ended[known.state].pop(push.id), now)\n"
         "            known = None\n",
     ),
     Mutant(
