@@ -40,6 +40,7 @@ SELECT set_config('statement_timeout', %(timeout)s, %(local)s),
     set_config('enable_bitmapscan', 'off', %(local)s),
     set_config('enable_hashjoin', 'off', %(local)s),
     set_config('enable_mergejoin', 'off', %(local)s),
+    set_config('enable_sort', 'off', %(local)s),
     set_config('jit', 'off', %(local)s),
     set_config('jobcore.quiet', 'on', %(local)s),
     set_config('default_transaction_isolation', 'read committed', %(local)s)
