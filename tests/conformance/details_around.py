@@ -79,6 +79,16 @@ class Joining:
         assert (two.ids(State.READY), two.ids(State.SCHEDULED)) == (["a"], ["b"])
         assert [claim.payload for claim in two.claim()] == [b"1"]
 
+    def test_a_batch_that_is_joined_keeps_its_order_where_an_id_was_known_before(
+        self, harness: Harness, one: Client, two: Client, record_property: Record
+    ) -> None:
+        one.push("b", remember=1)
+        one.remove("b")
+        one.reach(one.now() + 1_000_000)
+        with _pushing(harness, one, record_property) as push:
+            assert [pushed.created for pushed in push("q", [Push("b", b""), Push("a", b"")])] == [True, True]
+        assert [claim.id for claim in two.claim()] == ["b", "a"]
+
     def test_a_job_of_a_transaction_that_is_rolled_back_was_never_pushed(
         self, harness: Harness, one: Client, two: Client, record_property: Record
     ) -> None:

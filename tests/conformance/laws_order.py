@@ -39,6 +39,13 @@ class Law6Ordered:
         assert _claimed(one, 300) == ids[:300]
         assert _claimed(one, 1000) == ids[300:]
 
+    def test_a_batch_keeps_its_order_where_an_id_was_known_before(self, one: Client) -> None:
+        one.push("b", remember=1)
+        one.remove("b")
+        one.reach(one.now() + 1_000_000)
+        assert [pushed.created for pushed in one.push("b", "a")] == [True, True]
+        assert [claim.id for claim in one.claim()] == ["b", "a"]
+
     def test_a_batch_keeps_its_order_when_it_comes_due(self, one: Client) -> None:
         ids = [f"{n * 7 % 20}" for n in range(20)]
         one.push(*ids, delay=5)

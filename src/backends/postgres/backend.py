@@ -40,7 +40,7 @@ from jobcore.backends.postgres.database import Database
 from jobcore.backends.postgres.diagnosis import findings, queues, read_facts
 from jobcore.backends.postgres.listing import peek
 from jobcore.backends.postgres.operating import operate
-from jobcore.backends.postgres.pushing import push, pushing
+from jobcore.backends.postgres.pushing import joined, push
 from jobcore.backends.postgres.schema import script
 from jobcore.backends.postgres.settling import Settling
 from jobcore.backends.postgres.statements import Statements
@@ -193,12 +193,12 @@ class PostgresBackend:
     def join(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Joins.join`: for a SQLAlchemy `Connection` or `Session` and for a psycopg `Connection`."""
         check_push(queue, pushes)
-        return joining.join(self._database, connection, pushing(queue, pushes, "announce"))
+        return joining.join(self._database, connection, joined(queue, pushes))
 
     async def ajoin(self, connection: Any, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Joins.ajoin`: for SQLAlchemy's `AsyncConnection` and `AsyncSession`, psycopg's `AsyncConnection`."""
         check_push(queue, pushes)
-        return await joining.ajoin(self._database, connection, pushing(queue, pushes, "announce"))
+        return await joining.ajoin(self._database, connection, joined(queue, pushes))
 
     def transact(self, queue: str, timeout: int | None = None) -> JobTransaction:
         """See `Transacts.transact`: for a SQLAlchemy `Connection`."""

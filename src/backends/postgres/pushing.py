@@ -26,7 +26,8 @@ def push(database: Database, queue: str, pushes: Sequence[Push]) -> list[Pushed]
         except Refused as error:  # nothing was stored: somebody has one of the ids after all
             if not isinstance(error.__cause__, UniqueViolation):
                 raise
-    return through(database.run, pushing(queue, pushes, "wake"), database.run_further)
+    statement = _statement if len(pushes) == 1 else _over
+    return through(database.run, _pushing(queue, pushes, "wake", statement), database.run_further)
 
 
 def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
@@ -40,10 +41,19 @@ def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
         return answer
 
 
-def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
+def joined(queue: str, pushes: Sequence[Push]) -> Steps:
+    """Push in a caller's transaction, which may last: what is there is not locked, or claims would pass it over.
+
+    But for those of a batch with an id to be stored over: in a statement of its own it would stand behind the rest.
+    """
+    ids = [push.id for push in pushes]
+    over = len(ids) > 1 and (yield "expired", {"queue": queue, "ids": ids})
+    return (yield from _pushing(queue, pushes, "announce", _over if over else _statement))
+
+
+def _pushing(queue: str, pushes: Sequence[Push], wake: str, statement: _Statement) -> Steps:
     """Store what is new, wake by the statement `wake` whoever waits for it, and ask about the rest."""
     told: dict[str, Pushed] = {}
-    statement: _Statement = _statement
     while missing := [push for push in pushes if push.id not in told]:
         stored = yield statement(queue, missing)
         told |= {id: Pushed(id, created=True, state=_waiting(ahead)) for id, ahead, _ in stored}
@@ -57,7 +67,7 @@ def pushing(queue: str, pushes: Sequence[Push], wake: str) -> Steps:
 
 
 def _pushing_new(queue: str, pushes: Sequence[Push]) -> Steps:
-    """`pushing` for what is expected to be new. In a caller's transaction it would leave nothing to go on with."""
+    """The same for what is expected to be new. In a caller's transaction it would leave nothing to go on with."""
     ((now, waits),) = yield _statement(queue, pushes, "_new")
     if waits:
         yield "wake", {"queue": queue}

@@ -1,4 +1,4 @@
--- push: store jobs whose ids are not in the table.
+-- push, in a caller's transaction: store jobs whose ids are not in the table.
 --
 -- Parameters: queue; now (µs, or null: the server's clock); and arrays, sorted by id so that concurrent
 --   batches wait for each other in one order: ids, positions (in the caller's batch), priorities,

@@ -1,5 +1,5 @@
--- push, of what push.sql did not store though it is not known: as push.sql, and over an id whose time of remembrance has
--- passed, which is as good as new. It may lock what somebody has stored under one of these ids just now.
+-- push: store jobs whose ids are neither in the table nor remembered; over an id whose time of remembrance has passed,
+-- which is as good as new. It locks what is there under one of these ids, so in a caller's transaction push.sql goes first.
 --
 -- Parameters: queue; now (µs, or null: the server's clock); and arrays, sorted by id so that concurrent
 --   batches wait for each other in one order: ids, positions (in the caller's batch), priorities,
