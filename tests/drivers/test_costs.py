@@ -16,7 +16,7 @@ from drivers.test_memory import MemoryHarness
 from drivers.test_sqlite import SqliteHarness
 
 from jobcore import open_backend
-from jobcore.backend import Backend, Claim, Fail, Keep, Push, Succeed
+from jobcore.backend import Backend, Claim, Fail, Keep, Push, Succeed, Wakes
 
 from servers.wire import Traffic, watched
 
@@ -122,6 +122,17 @@ def test_what_goes_over_the_wire(store: str, request: pytest.FixtureRequest) -> 
         backend.destroy("q")
     bounds = OVER_THE_WIRE[store]
     assert {verb: cost for verb, cost in found.items() if not cost.within(bounds[verb])} == {}
+
+
+@pytest.mark.parametrize("store", OVER_THE_WIRE)
+def test_who_waits_on_asks_once(store: str, request: pytest.FixtureRequest) -> None:
+    """At the beginning of each wait, and not at its end: an idle worker, whose waits last a second, asks once in it."""
+    with watched(request.getfixturevalue(f"{store}_url")) as wire, closing(open_backend(wire.url)) as backend:
+        assert isinstance(backend, Wakes)
+        backend.wait(["q"], 0.01)  # opens connections, and says that someone waits
+        costs = [wire.during(lambda: backend.wait(["q"], 0.01)).exchanges for _ in range(2)]
+        backend.destroy("q")
+    assert costs == [1, 1]
 
 
 @pytest.mark.parametrize("store", STEPS)

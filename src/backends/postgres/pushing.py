@@ -22,12 +22,20 @@ def push(database: Database, queue: str, pushes: Sequence[Push]) -> list[Pushed]
     """Push in transactions of the driver's own; raises as `Database.run`."""
     if _are_new(pushes):
         try:
-            return through(database.run, _pushing_new(queue, pushes), database.run_further)
+            return _push_new(database, queue, pushes)
         except Refused as error:  # nothing was stored: somebody has one of the ids after all
             if not isinstance(error.__cause__, UniqueViolation):
                 raise
     statement = _statement if len(pushes) == 1 else _over
     return through(database.run, _pushing(queue, pushes, "wake", statement), database.run_further)
+
+
+def _push_new(database: Database, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
+    """Push what is expected to be new; raises as `Database.run`, and nothing is stored where one is known."""
+    ((now, waits),) = database.run(*_statement(queue, pushes, "_new"))
+    if waits:
+        database.run_further("wake", {"queue": queue})
+    return [Pushed(push.id, created=True, state=_waiting(_is_ahead(push, now))) for push in pushes]
 
 
 def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
@@ -66,17 +74,9 @@ def _pushing(queue: str, pushes: Sequence[Push], wake: str, statement: _Statemen
     return list(_in_turn(pushes, told))
 
 
-def _pushing_new(queue: str, pushes: Sequence[Push]) -> Steps:
-    """The same for what is expected to be new. In a caller's transaction it would leave nothing to go on with."""
-    ((now, waits),) = yield _statement(queue, pushes, "_new")
-    if waits:
-        yield "wake", {"queue": queue}
-    return [Pushed(push.id, created=True, state=_waiting(_is_ahead(push, now))) for push in pushes]
-
-
 def _are_new(pushes: Sequence[Push]) -> bool:
     """Whether to expect all to be new: an id that nobody wants remembered is most likely made up."""
-    return 0 < len({push.id for push in pushes}) == len(pushes) and not any(push.remember for push in pushes)
+    return 0 < len(pushes) == len({push.id for push in pushes if not push.remember})
 
 
 def _is_ahead(push: Push, now: int) -> bool:

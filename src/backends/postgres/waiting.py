@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Final
 
 from jobcore.backend import Clock
@@ -16,7 +17,7 @@ from jobcore.backends.postgres.triggers import Triggers
 _LONGEST: Final = 1.0
 _SHORTEST: Final = 0.001
 _IN_FLIGHT: Final = 0.05
-"""Seconds after which a push that began before our announcement, and so can't have seen it, has very likely ended."""
+"""Seconds in which a push that began before our announcement, and so can't have seen it, has very likely ended."""
 
 
 class Waiter:
@@ -59,18 +60,18 @@ class Waiting:
         """See `Wakes.wait`."""
         self._database.make()
         deadline = time.monotonic() + min(timeout, _LONGEST)
+        pause = inf
         with self._waiter(queues) as waiter:
             while True:
                 waiter.called.clear()
-                fresh = self._announce(queues, deadline)
-                until = self._look(queues)
+                until, fresh = self._look(queues, deadline)
                 due = {queue for queue, seconds in until.items() if seconds <= 0}
-                left = deadline - time.monotonic()
-                if due or left <= 0:
+                pause = _SHORTEST if fresh else 2 * pause  # for what is in flight
+                nap = min([deadline - time.monotonic(), *until.values(), pause if pause < _IN_FLIGHT else inf])
+                if due or nap <= 0:
                     return due
-                nap = min([left, *until.values(), _IN_FLIGHT if fresh else _LONGEST])
                 waiter.called.wait(max(_SHORTEST, nap))
-                if waiter.notified:
+                if waiter.notified or time.monotonic() >= deadline:
                     return waiter.notified
 
     @contextmanager
@@ -82,17 +83,14 @@ class Waiting:
         finally:
             self._waiters.discard(waiter)
 
-    def _announce(self, queues: Collection[str], deadline: float) -> bool:
-        """Have pushes to these queues notify; whether any of them did not till now."""
-        if not self.notify or not self._listener.listens(max(0.0, deadline - time.monotonic())):
-            return False
-        self._triggers.look()
-        return bool(self._database.run("sleep", {"queues": sorted(queues)}))
-
-    def _look(self, queues: Collection[str]) -> dict[str, float]:
-        """Seconds until the first job is due, of each queue that has any."""
-        found = self._database.run("due", {"queues": sorted(queues)})
-        return {queue: until / 1_000_000 for queue, until in found}
+    def _look(self, queues: Collection[str], deadline: float) -> tuple[dict[str, float], bool]:
+        """Seconds until the first job is due, of each queue that has any; and whether no push could notify till now."""
+        heard = self.notify and self._listener.listens(max(0.0, deadline - time.monotonic()))
+        if heard:
+            self._triggers.look()
+        found = self._database.run("wait", {"queues": sorted(queues), "announce": heard})
+        until = {queue: until / 1_000_000 for queue, until, _ in found if until is not None}
+        return until, any(fresh for _, _, fresh in found)
 
     def _tell(self, queue: str) -> None:
         for waiter in list(self._waiters):
