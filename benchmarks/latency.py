@@ -1,17 +1,19 @@
 """How soon an idle worker in another process starts a job; how late a delayed one; what it costs to be idle.
 
-From just before the call that enqueues to the job's first line, by the clock that all processes share.
+From just before the call that enqueues to the job's first line, by the clock that all processes share. Beside it stands
+what the barest program takes for that on the same server, in the same rounds.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from measure import SERVERS, Bench, Row, Stamps, at_most, percentile, workers
+import bare_latency
+from measure import SERVERS, Bench, Row, Stamps, at_most, await_starts, percentile, starts, workers
 
 from servers.wire import watched
 
@@ -24,17 +26,19 @@ IDLE_SECONDS: Final = 5.0
 def rows(bench: Bench) -> Iterator[Row]:
     """Latencies of single jobs, each while nothing else is queued."""
     for store in bench.chosen(*SERVERS):
-        stamps = Stamps(bench.url(store), JOBS * (2 * bench.rounds + 1))
-        with workers(stamps.queue) as (pid,):
-            batches = [range(first * JOBS, (first + 1) * JOBS) for first in range(2 * bench.rounds + 1)]
-            once(stamps, batches[0])
-            prompt = [once(stamps, batch) for batch in batches[1::2]]
-            delayed = [at_a_time(stamps, batch) for batch in batches[2::2]]
+        url, jobs = bench.url(store), JOBS * (2 * bench.rounds + 1)
+        stamps, bare = Stamps(url, jobs), starts(jobs)
+        batches = [range(first, first + JOBS) for first in range(0, jobs, JOBS)]
+        with workers(stamps.queue) as (pid,), bare_latency.waiting(store, url, bare) as put:
+            ways = (stamps.stamp.enqueue, stamps.started), (put, bare)
+            rounds = [[once(*way, batch) for way in ways] for batch in batches[::2]]
+            delayed = [at_a_time(stamps, batch) for batch in batches[1::2]]
             idle = [busy(pid) for _ in range(min(3, bench.rounds))]
+        prompt, beside = zip(*rounds[1:], strict=True)
         for percent, limit in zip((50, 99), GOALS[store], strict=True):
-            figures = [percentile(each, percent) * 1000 for each in prompt]
-            points = {"ms": [seconds * 1000 for each in prompt for seconds in each]}
-            yield Row(f"latency, idle worker, p{percent}", figures, (), at_most(limit * 1000), "ms", store, points)
+            ours, bares = ([percentile(each, percent) * 1000 for each in side] for side in (prompt, beside))
+            points, goal = {"ms": [seconds * 1000 for each in prompt for seconds in each]}, at_most(limit * 1000)
+            yield Row(f"latency, idle worker, p{percent}", ours, (), goal, "ms", store, points, beside=bares)
         yield Row(
             "lateness of delayed jobs, p99",
             [percentile(each, 99) * 1000 for each in delayed],
@@ -48,16 +52,15 @@ def rows(bench: Bench) -> Iterator[Row]:
         yield Row("an idle worker's calls of the server", calls, (), at_most(2), "a second", store)
 
 
-def once(stamps: Stamps, numbers: range) -> list[float]:
+def once(put: Callable[[int], object], started: Any, numbers: range) -> list[float]:
     """Seconds from each call to the job's start, one job at a time."""
 
     def taken(number: int) -> float:
         sent = time.perf_counter()
-        stamps.stamp.enqueue(number)
-        stamps.wait(number)
+        put(number)
+        await_starts(started, number)
         time.sleep(0.005)  # until the worker is idle again
-        started: float = stamps.started[number]
-        return started - sent
+        return float(started[number] - sent)
 
     return [taken(number) for number in numbers]
 

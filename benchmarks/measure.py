@@ -25,7 +25,7 @@ STORES = ("memory", "sqlite", "redis", "postgres")
 SERVERS = ("redis", "postgres")
 PAYLOAD = b'{"job":"stamp","args":{"number":1}}'
 
-_fork = multiprocessing.get_context("fork")
+FORK = multiprocessing.get_context("fork")
 
 
 class Goal(NamedTuple):
@@ -64,6 +64,7 @@ class Row:
         unit: of `ours`.
         store: where the jobs were.
         points: what a picture is drawn of: single figures, by their place on its axis.
+        beside: what a bare program took in the same rounds, where the goal is for `ours` itself all the same.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Row:
     unit: str = "jobs/s"
     store: str = ""
     points: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    beside: Sequence[float] = ()
 
     @property
     def figures(self) -> list[float]:
@@ -180,7 +182,7 @@ class Stamps:
 
     def __init__(self, url: str, jobs: int) -> None:
         self.queue: Queue[Any] = Queue("q", url)
-        self.started = _fork.RawArray("d", jobs)
+        self.started = starts(jobs)
 
         @self.queue.job
         def stamp(number: int, seconds: float = 0.0) -> None:
@@ -189,19 +191,29 @@ class Stamps:
 
         self.stamp = stamp
 
-    def wait(self, *numbers: int, limit: float = 60.0) -> None:
+    def wait(self, *numbers: int) -> None:
         """Wait until these have started."""
-        until = time.perf_counter() + limit
-        while not all(self.started[number] for number in numbers):
-            if time.perf_counter() > until:
-                sys.exit("the jobs did not start in time")
-            time.sleep(0.001)
+        await_starts(self.started, *numbers)
+
+
+def starts(jobs: int) -> Any:
+    """When each of so many jobs started, by its number, in memory that processes share; 0: not yet."""
+    return FORK.RawArray("d", jobs)
+
+
+def await_starts(started: Any, *numbers: int, limit: float = 60.0) -> None:
+    """Wait until these have started."""
+    until = time.perf_counter() + limit
+    while not all(started[number] for number in numbers):
+        if time.perf_counter() > until:
+            sys.exit("the jobs did not start in time")
+        time.sleep(0.001)
 
 
 @contextmanager
 def workers(queue: Queue[Any], number: int = 1, **options: Any) -> Iterator[list[int]]:
     """Have so many worker processes run a queue; gives their pids."""
-    processes = [_fork.Process(target=Worker(queue, **options).run, daemon=True) for _ in range(number)]
+    processes = [FORK.Process(target=Worker(queue, **options).run, daemon=True) for _ in range(number)]
     for process in processes:
         process.start()
     time.sleep(0.5)

@@ -84,7 +84,7 @@ def table(rows: Sequence[Row]) -> Table:
             row.store,
             row.name,
             f"{median(row.ours):,.4g} {row.unit}",
-            f"{median(row.bare):,.4g}" if row.bare else "",
+            f"{median(bare):,.4g}" if (bare := row.bare or row.beside) else "",
             f"{row.value:.2f}",
             f"{low:.2f} to {high:.2f}",
             str(row.goal),
@@ -96,8 +96,9 @@ def table(rows: Sequence[Row]) -> Table:
 def told(row: Row) -> dict[str, Any]:
     """A row for programs."""
     return {
-        "store": row.store, "what": row.name, "unit": row.unit, "ours": [*row.ours], "bare": [*row.bare],
-        "value": row.value, "quartiles": row.spread, "goal": str(row.goal), "reached": row.met, "points": row.points,
+        "store": row.store, "what": row.name, "unit": row.unit,
+        "ours": [*row.ours], "bare": [*(row.bare or row.beside)], "points": row.points,
+        "value": row.value, "quartiles": row.spread, "goal": str(row.goal), "reached": row.met,
     }  # fmt: skip
 
 
