@@ -57,7 +57,7 @@ def take_redis(url: str, started: Any) -> None:
     """Blocks in a move from one list to another."""
     client = redis.Redis.from_url(url)
     while True:
-        number = client.blmove("bare:jobs", "bare:taken", 0)
+        number = client.blmove("bare:jobs", "bare:taken", 0) or 0
         started[int(number)] = time.perf_counter()
 
 
