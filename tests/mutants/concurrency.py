@@ -51,10 +51,10 @@ MUTANTS: Final = [
         "Before ids that are not there are pushed, what might be left of them is removed, in a call of its own.",
         Concurrency,
         "redis/backend.py",
-        '        codes = self._batch("push", queue, [row_of(push) for push in pushes])\n',
+        '        codes = self._batch("push", queue, columns_of(pushes))\n',
         "        ids = [push.id for push in pushes]\n"
         "        self.remove(queue, [id for id, entry in zip(ids, self.get(queue, ids)) if entry is None])\n"
-        '        codes = self._batch("push", queue, [row_of(push) for push in pushes])\n',
+        '        codes = self._batch("push", queue, columns_of(pushes))\n',
     ),
     Mutant(
         "settle-looks-before",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Raw, msgpack
@@ -23,8 +24,12 @@ def raw(data: bytes) -> Raw:
     return Raw(b"\xdb" + len(data).to_bytes(4) + data)
 
 
-def row_of(push: Push) -> tuple[Any, ...]:
-    """A job as `push.lua` takes it."""
+def columns_of(pushes: Sequence[Push]) -> list[tuple[Any, ...]]:
+    """Jobs as `push.lua` takes them."""
+    return [*zip(*map(_row_of, pushes), strict=True)]
+
+
+def _row_of(push: Push) -> tuple[Any, ...]:
     remember = min(push.remember, _LONGEST)
     return (push.id, raw(push.payload), MAX_PRIORITY - push.priority, push.delay, push.run_at or 0, remember)
 

@@ -40,7 +40,7 @@ from jobcore.backend import (
     check_settle,
 )
 from jobcore.backends.redis import replies
-from jobcore.backends.redis.arguments import cursor, encode, following, row_of, token, words_of
+from jobcore.backends.redis.arguments import columns_of, cursor, encode, following, token, words_of
 from jobcore.backends.redis.cluster import Cluster
 from jobcore.backends.redis.diagnosis import findings, keys_like, read_facts
 from jobcore.backends.redis.link import Connection, exchange
@@ -89,7 +89,7 @@ class RedisBackend:
     def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Backend.push`."""
         check_push(queue, pushes)
-        codes = self._batch("push", queue, [row_of(push) for push in pushes])
+        codes = self._batch("push", queue, columns_of(pushes))
         return [_pushed(push.id, code) for push, code in zip(pushes, codes.decode(), strict=True)]
 
     def claim(self, queue: str, limit: int, lease: int, holder: str, call: bytes, max_bytes: int) -> Claimed:

@@ -1,10 +1,10 @@
 -- push: store each job whose id is neither in the store nor remembered.
 -- KEYS jobs ready running remembered seq waiters wakes
--- ARGV now, jobs as msgpack [[id, payload, band, delay, run_at, remember], ...]
+-- ARGV now, jobs as msgpack [ids, payloads, bands, delays, run_ats, remembers]: a table for each job would take longer
 -- ->   a byte for each: Q stored and ready, D stored and scheduled, m remembered, else the state of the job of that
 --      id: q ready, d scheduled, r running, s, f, t, b
-local items = cmsgpack.unpack(ARGV[2])
-local order = exec('INCRBY', seq, #items) - #items
+local ids, payloads, bands, delays, run_ats, remembers = unpack(cmsgpack.unpack(ARGV[2]))
+local order = exec('INCRBY', seq, #ids) - #ids
 local any_remembered = exec('ZCARD', remembered) > 0
 
 local function is_remembered(id)
@@ -20,11 +20,10 @@ local function state_of(id)
 end
 
 local answers, members, count, due = {}, {}, 0, nil
-for i, item in ipairs(items) do
-  local id, payload, band, delay, run_at, remember = unpack(item)
-  local place = math.max(now + delay, run_at)
-  local key = pack(KEY, band, place, order + i)
-  local record = pack(HEAD, 'q', 0, key, now, remember, 0) .. payload
+for i, id in ipairs(ids) do
+  local place = math.max(now + delays[i], run_ats[i])
+  local key = pack(KEY, bands[i], place, order + i)
+  local record = pack(HEAD, 'q', 0, key, now, remembers[i], 0) .. payloads[i]
   if is_remembered(id) then
     answers[i] = 'm'
   elseif exec('HSETNX', jobs, id, record) == 0 then
