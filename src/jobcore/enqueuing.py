@@ -158,7 +158,7 @@ class Enqueuing(Operations, Generic[Q]):
                 "store what is large elsewhere and enqueue where it is, or set max_payload"
             )
         made_up, remember = (new_id(), 0) if id is None else (id, self.remember)
-        return Push(made_up, payload, priority, *when, remember)
+        return Push(made_up, payload, priority, when[0], when[1], remember)
 
     def _named(self, name: str, args: Mapping[str, Any]) -> bytes:
         check_name(name)

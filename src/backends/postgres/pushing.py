@@ -35,7 +35,9 @@ def _push_new(database: Database, queue: str, pushes: Sequence[Push]) -> list[Pu
     ((now, waits),) = database.run(*_statement(queue, pushes, "_new"))
     if waits:
         database.run_further("wake", {"queue": queue})
-    return [Pushed(push.id, created=True, state=_waiting(_is_ahead(push, now))) for push in pushes]
+    return [
+        Pushed(push.id, created=True, state=_waiting(push.delay > 0 or (push.run_at or 0) > now)) for push in pushes
+    ]
 
 
 def through(run: Run, steps: Steps, further: Run | None = None) -> list[Pushed]:
@@ -79,8 +81,8 @@ def _are_new(pushes: Sequence[Push]) -> bool:
     return 0 < len(pushes) == len({push.id for push in pushes if not push.remember})
 
 
-def _is_ahead(push: Push, now: int) -> bool:
-    return push.delay > 0 or (push.run_at or 0) > now
+def _waiting(ahead: bool) -> State:
+    return State.SCHEDULED if ahead else State.READY
 
 
 def _statement(queue: str, pushes: Sequence[Push], new: str = "") -> tuple[str, Parameters]:
@@ -93,10 +95,6 @@ def _statement(queue: str, pushes: Sequence[Push], new: str = "") -> tuple[str, 
 def _over(queue: str, pushes: Sequence[Push]) -> tuple[str, Parameters]:
     """The statement that stores jobs over ids whose time of remembrance has passed, too."""
     return "push_over", {"queue": queue, **push_arrays(pushes)}
-
-
-def _waiting(ahead: bool) -> State:
-    return State.SCHEDULED if ahead else State.READY
 
 
 def _state(stored: str) -> State | None:
