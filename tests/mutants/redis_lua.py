@@ -103,8 +103,8 @@ MUTANTS: Final = [
         "All jobs of a batch have one number.",
         Law6Ordered,
         "redis/lua/push.lua",
-        "pack(KEY, band, place, order + i)",
-        "pack(KEY, band, place, order)",
+        "pack(KEY, bands[i], place, order + i)",
+        "pack(KEY, bands[i], place, order)",
         slow=True,
     ),
     Mutant(
