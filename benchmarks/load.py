@@ -20,15 +20,20 @@ def rows(bench: Bench) -> Iterator[Row]:
         yield Row(f"latency at half of the drain's rate, {rate:,.0f} jobs/s, p99", late, (), at_most(50), "ms", store)
 
 
-def drained(url: str, jobs: int, number: int = 1) -> float:
-    """Jobs a second that so many worker processes start of those that are queued."""
+def drained(url: str, jobs: int) -> float:
+    """Jobs a second that a worker process starts of those that are queued."""
+    starts = started(url, jobs)
+    return jobs / (starts[-1] - starts[0])
+
+
+def started(url: str, jobs: int, number: int = 1) -> list[float]:
+    """When so many worker processes started jobs that were queued, in turn."""
     stamps = Stamps(url, jobs)
     for first in range(0, jobs, 1000):
         stamps.queue.enqueue_many([stamps.stamp.job(number) for number in range(first, min(jobs, first + 1000))])
     with workers(stamps.queue, number):
         stamps.wait(*range(jobs))
-    starts: list[float] = sorted(stamps.started)
-    return jobs / (starts[-1] - starts[0])
+    return sorted(stamps.started)
 
 
 def given(url: str, rate: float) -> list[float]:
