@@ -5,21 +5,21 @@
 For each store, in one run and in turns: a bare loop, the driver's `push` of one, and `queue.enqueue`, which also
 encodes the job, decodes it again and compares. The bare loop is an EVALSHA that stores a hash's field and a sorted
 set's member, or an INSERT into a table with the same columns and indexes, committed, over psycopg in autocommit. For
-PostgreSQL there is also a loop that sends the driver's own statement, as barely: what it costs that the order holds
-and that who waits is woken. What counts is the ratio of medians.
+PostgreSQL there are also loops that send the driver's own statement: as barely, which tells what it costs that the
+order holds and that who waits is woken; and over a cursor that is kept, which is all that a push can come to. What
+counts is the ratio of medians.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from statistics import median
 from time import perf_counter
-from typing import Any
 
 import psycopg
-import redis as redis_library
+import redis
 from measure import SERVERS, Bench, Row, at_least
 from rich.console import Console
 from rich.progress import Progress
@@ -29,8 +29,6 @@ from jobcore import Queue
 from jobcore.backend import Push
 from jobcore.backends.postgres.statements import Statements
 from jobcore.pushing import new_id
-
-from servers import postgres, redis
 
 PAYLOAD = b'{"job":"mail","args":{"to":"a@b.c","number":7}}'
 SCRIPT = """
@@ -64,7 +62,7 @@ def rows(bench: Bench) -> Iterator[Row]:
 
 @contextmanager
 def bare_redis(url: str) -> Iterator[Loops]:
-    client = redis_library.Redis.from_url(url)
+    client = redis.Redis.from_url(url)
     stored = client.register_script(SCRIPT).sha
     client.script_load(SCRIPT)
     yield {"bare": lambda: client.evalsha(stored, 2, "bare:{q}:jobs", "bare:{q}:ready", new_id(), PAYLOAD)}
@@ -77,19 +75,26 @@ def bare_postgres(url: str) -> Iterator[Loops]:
         connection.execute(
             "CREATE SEQUENCE bare_seq; CREATE TABLE bare_one (LIKE jobcore.jobs INCLUDING ALL)", prepare=False
         )
-        statement = Statements("jobcore")["push_one_new"]
+        statements = Statements("jobcore")
+        statement, (text, names) = statements["push_one_new"], statements.numbered("push_one_new")
         rest: dict[str, object] = {"queue": "one", "now": None, "priority": 0, "delay": 0, "run_at": None}
+        cursor = psycopg.RawCursor(connection)
 
         def same() -> object:
             given = {**rest, "id": new_id(), "payload": PAYLOAD}
             return connection.execute(statement, given, binary=True).fetchone()
 
-        yield {"bare": lambda: connection.execute(INSERT, [new_id(), PAYLOAD]), "same": same}
+        def kept() -> object:
+            given = {**rest, "id": new_id(), "payload": PAYLOAD}
+            return cursor.execute(text, [given[name] for name in names], binary=True).fetchone()
+
+        yield {"bare": lambda: connection.execute(INSERT, [new_id(), PAYLOAD]), "same": same, "kept": kept}
 
 
 TITLES = {
     "bare": "a bare loop",
     "same": "a bare loop of the driver's statement",
+    "kept": "the same, over a cursor that is kept",
     "push": "push of one, by the driver",
     "enqueue": "enqueue",
 }
@@ -134,13 +139,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    starts: dict[str, Any] = {"redis": redis, "postgres": postgres}
     table = Table("store", "what", "jobs/s", "of the bare loop")
-    with ExitStack() as stack:
-        bar = stack.enter_context(Progress(console=Console(stderr=True)))
-        for store in options.stores or starts:
-            url = stack.enter_context(starts[store].server()).url
-            rounds = bar.track(range(options.rounds), description=store)
+    with closing(Bench(options.stores or SERVERS)) as bench, Progress(console=Console(stderr=True)) as bar:
+        for store in bench.stores:
+            url, rounds = bench.url(store), bar.track(range(options.rounds), description=store)
             with made(url) as queue, BARE[store](url) as loops:
                 speeds = measure(queue, loops, options.jobs, rounds)
             found = {way: median(each) for way, each in speeds.items()}

@@ -24,6 +24,8 @@ from servers import postgres, redis
 STORES = ("memory", "sqlite", "redis", "postgres")
 SERVERS = ("redis", "postgres")
 PAYLOAD = b'{"job":"stamp","args":{"number":1}}'
+DURABLE = {"fsync": "on", "full_page_writes": "on"}
+"""Commits reach the disk, as on users' servers and not as on the tests' own: for both sides of a comparison."""
 
 FORK = multiprocessing.get_context("fork")
 
@@ -135,7 +137,7 @@ class Bench:
             case "redis":
                 return self._stack.enter_context(redis.server()).url
             case "postgres":
-                return self._stack.enter_context(postgres.server()).url
+                return self._stack.enter_context(postgres.server(**DURABLE)).url
             case "sqlite":
                 return f"sqlite:///{self._stack.enter_context(TemporaryDirectory(prefix='jobcore-bench-'))}/jobs.db"
             case _:
