@@ -5,10 +5,12 @@ A bound stands a little above what was counted when it was written. A change tha
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, TypeAlias, TypeVar
 
 import pytest
@@ -114,6 +116,9 @@ STEPS: Final = {
 }
 """Lines of Python, and steps of SQLite's virtual machine."""
 
+CALLS: Final = {"redis": 34, "postgres": 52}
+"""Functions of Python that push one job, but for those of the library that speaks to the server."""
+
 
 @pytest.mark.parametrize("store", OVER_THE_WIRE)
 def test_what_goes_over_the_wire(store: str, request: pytest.FixtureRequest) -> None:
@@ -142,3 +147,28 @@ def test_the_steps_that_a_store_takes(store: str, tmp_path: Path) -> None:
         found = counted(backend, harness.work)
     bounds = STEPS[store]
     assert {verb: steps for verb, steps in found.items() if steps > bounds[verb]} == {}
+
+
+@pytest.mark.parametrize("store", CALLS)
+def test_what_a_client_calls_to_push_one(store: str, request: pytest.FixtureRequest) -> None:
+    with closing(open_backend(request.getfixturevalue(f"{store}_url"))) as backend:
+        push = verbs(backend)["push 1"]
+        push()  # connects, and makes tables
+        assert called(push) <= CALLS[store]
+        backend.destroy("q")
+
+
+def called(verb: Callable[[], Any]) -> int:
+    """How many functions of Python a verb calls, but for redis-py's and psycopg's."""
+    modules: list[str] = []
+
+    def note(frame: FrameType, event: str, _arg: object) -> None:
+        if event == "call":
+            modules.append(frame.f_globals["__name__"])
+
+    sys.setprofile(note)
+    try:
+        verb()
+    finally:
+        sys.setprofile(None)
+    return sum(not module.startswith(("redis.", "psycopg")) for module in modules)
