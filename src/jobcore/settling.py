@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from jobcore.run import Task
     from jobcore.shift import Lane, Shift
 
-SETTLE_JOBS: Final = 1000
-"""A batch is so large at the most."""
+SETTLE_JOBS: Final = 1024
+"""A batch is so large at the most: all that a worker holds, if it has no more hands than usual."""
 
-_PACE_SECONDS: Final = 0.1
+_PACE_SECONDS: Final = 0.01
+"""Within about so much of running the pace follows a change."""
 
 
 class Settler:
@@ -34,7 +35,7 @@ class Settler:
 
     def __init__(self, shift: Shift, backend: Backend, outage: Outage, settled: Callable[[list[Task]], None]) -> None:
         self.finished: deque[Task] = deque()  # hands append to it
-        self.pace = 0.0  # tasks finished a second, over the last tenth of one
+        self.pace = 0.0  # tasks that hands finish in a second, while they have some
         self._shift = shift
         self._backend = backend
         self._outage = outage
@@ -43,7 +44,7 @@ class Settler:
         self._refused: list[Task] = []  # tried again apart, and few at a time: perhaps one job alone is refused
         self._refusals = outage.beside()
         self._few = SETTLE_JOBS
-        self._paced_at = clocks.steady()
+        self._ran_until = 0.0  # when the last task ended of those that the pace was taken from
 
     def __len__(self) -> int:
         """How many tasks have their outcome and are not settled."""
@@ -78,7 +79,7 @@ class Settler:
         before = len(self._unsettled)
         while self.finished and len(self._unsettled) < SETTLE_JOBS:
             self._unsettled.append(self.finished.popleft())
-        self._measure(len(self._unsettled) - before)
+        self._measure(self._unsettled[before:])
         refusal = self._settle_each(lanes, self._unsettled)
         if clocks.steady() >= self.retry_at:
             again = self._settle_each(lanes, self._refused[: self._few])
@@ -145,11 +146,13 @@ class Settler:
             told = (settled_event(lane.name, task, at) for task in worth)
             self._shift.teller.tell([event for event in told if event is not None])
 
-    def _measure(self, number: int) -> None:
-        now = clocks.steady()
-        passed = max(now - self._paced_at, 1e-6)
-        self.pace += (number / passed - self.pace) * (1 - exp(-passed / _PACE_SECONDS))
-        self._paced_at = now
+    def _measure(self, tasks: Iterable[Task]) -> None:
+        """Learn how fast hands are while they have jobs: the store's own time says nothing of that."""
+        ran = [task for task in tasks if not isinstance(task.outcome, Return)]
+        if ran:
+            passed = max(ran[-1].ended - max(self._ran_until, ran[0].claimed), 1e-6)
+            self.pace += (len(ran) / passed - self.pace) * (1 - exp(-passed / _PACE_SECONDS))
+            self._ran_until = ran[-1].ended
 
 
 def give_back(task: Task) -> None:

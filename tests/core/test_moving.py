@@ -10,7 +10,7 @@ import pytest
 from core.loops import Faulty
 
 from jobcore import clocks
-from jobcore.backend import State, Unavailable, Uncertain
+from jobcore.backend import State, Succeed, Unavailable, Uncertain
 from jobcore.backends.memory import MemoryBackend
 from jobcore.binding import Binding
 from jobcore.mover import Mover
@@ -75,6 +75,30 @@ def test_what_has_finished_waits_for_company_asleep(monkeypatch: pytest.MonkeyPa
         mover._rest()
         assert isinstance(mover.bell, Silent)
         assert len(mover.bell.slept) == 1
+
+
+def test_the_pace_is_that_of_the_hands_however_slow_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(clocks, "steady", lambda: now[0])
+    with moving(queue_of(MemoryBackend(), "q", 200)) as mover:
+        for _ in range(5):
+            mover.claim_from(mover.lanes[0], 40)
+            for task in mover.shift.hands.withdraw():
+                now[0] += 0.001
+                task.outcome, task.ended = Succeed(), now[0]
+                task.setting.finished(task)
+            now[0] += 5  # which a settlement waits for the store
+            mover.settle()
+        assert mover._settler.pace == pytest.approx(1000, rel=0.1)
+
+
+def test_what_goes_back_unrun_adds_nothing_to_the_pace() -> None:
+    with moving(queue_of(MemoryBackend(), "q", 16)) as mover:
+        mover.claim()
+        for task in mover.shift.hands.withdraw():
+            give_back(task)
+        mover.settle()
+        assert mover._settler.pace == 0
 
 
 def test_a_claim_in_doubt_stays_in_doubt_while_the_store_is_away() -> None:
