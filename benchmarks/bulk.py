@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 import redis
-from measure import PAYLOAD, SERVERS, Bench, Row, alternately, at_least, speed
+from measure import PAYLOAD, SERVERS, Bench, Row, at_least, interleaved
 
 from jobcore import Queue
 
@@ -26,16 +26,9 @@ def rows(bench: Bench) -> Iterator[Row]:
     for store in bench.chosen(*SERVERS):
         url = bench.url(store)
         calls = enqueuing(url), BARE[store](url)
-        ours, bare = alternately(
-            bench.rounds, *[lambda call=call: speed(jobs, lambda: repeat(call, jobs)) for call in calls]
-        )
+        interleaved(range(1), jobs, BATCH, *calls)  # does not count
+        ours, bare = interleaved(range(bench.rounds), jobs, BATCH, *calls)
         yield Row("enqueue, 1,000 a call", ours, bare, GOALS[store], store=store)
-
-
-def repeat(call: Callable[[], object], jobs: int) -> None:
-    """Make as many calls as jobs need."""
-    for _ in range(0, jobs, BATCH):
-        call()
 
 
 def enqueuing(url: str) -> Callable[[], object]:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from statistics import median
-from time import perf_counter
 
 import psycopg
 import redis
-from measure import SERVERS, Bench, Row, at_least
+from measure import SERVERS, Bench, Row, at_least, interleaved
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -40,6 +40,9 @@ INSERT = """
 INSERT INTO bare_one (queue, id, state, rank, place, seq, pushed_at, payload)
 VALUES ('q', %s, 'ready', 0, extract(epoch FROM clock_timestamp()) * 1000000, nextval('bare_seq'), 0, %s)
 """
+
+TURN = 10
+"""Jobs that one way enqueues before the next one does."""
 
 Enqueue = Callable[[], object]
 Loops = dict[str, Enqueue]
@@ -122,21 +125,21 @@ def measure(queue: Queue[None], bare: Loops, jobs: int, rounds: Iterable[int]) -
         "push": lambda: queue.backend.push(queue.name, [Push(new_id(), PAYLOAD)]),
         "enqueue": lambda: mail.enqueue("a@b.c", 7),
     }
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in rounds:
-        for name, enqueue in ways.items():
-            begun = perf_counter()
-            for _ in range(jobs):
-                enqueue()
-            speeds[name].append(jobs / (perf_counter() - begun))
-    return speeds
+    turns = [partial(repeat, enqueue) for enqueue in ways.values()]
+    return dict(zip(ways, interleaved(rounds, jobs, TURN, *turns), strict=True))
+
+
+def repeat(enqueue: Enqueue) -> None:
+    """A turn of one way."""
+    for _ in range(TURN):
+        enqueue()
 
 
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="*", choices=["redis", "postgres", []])
-    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--jobs", type=int, default=1000, help=f"each way in a round, in turns of {TURN}")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     table = Table("store", "what", "jobs/s", "of the bare loop")

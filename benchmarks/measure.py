@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +24,6 @@ from servers import postgres, redis
 STORES = ("memory", "sqlite", "redis", "postgres")
 SERVERS = ("redis", "postgres")
 PAYLOAD = b'{"job":"stamp","args":{"number":1}}'
-DURABLE = {"fsync": "on", "full_page_writes": "on"}
-"""Commits reach the disk, as on users' servers and not as on the tests' own: for both sides of a comparison."""
 
 FORK = multiprocessing.get_context("fork")
 
@@ -136,8 +134,8 @@ class Bench:
         match store:
             case "redis":
                 return self._stack.enter_context(redis.server()).url
-            case "postgres":
-                return self._stack.enter_context(postgres.server(**DURABLE)).url
+            case "postgres":  # commits reach the disk, as on users' servers and not as on the tests'
+                return self._stack.enter_context(postgres.server(fsync="on", full_page_writes="on")).url
             case "sqlite":
                 return f"sqlite:///{self._stack.enter_context(TemporaryDirectory(prefix='jobcore-bench-'))}/jobs.db"
             case _:
@@ -154,6 +152,22 @@ def alternately(rounds: int, *sides: Callable[[], float]) -> list[list[float]]:
         side()
     taken = [[side() for side in sides] for _ in range(rounds)]
     return [list(each) for each in zip(*taken, strict=True)]
+
+
+def interleaved(rounds: Iterable[int], jobs: int, turn: int, *sides: Callable[[], object]) -> list[list[float]]:
+    """Jobs a second of each side, a figure a round, in which they take turns of so many jobs.
+
+    For sides that can change over in the midst: a disk that stalls, or a neighbour that comes and goes, hits all alike.
+    """
+    taken: list[list[float]] = []
+    for _ in rounds:
+        taken.append(seconds := [0.0] * len(sides))
+        for _ in range(0, jobs, turn):
+            for number, side in enumerate(sides):
+                began = time.perf_counter()
+                side()
+                seconds[number] += time.perf_counter() - began
+    return [[jobs / each for each in side] for side in zip(*taken, strict=True)]
 
 
 def speed(jobs: int, run: Callable[[], object]) -> float:
