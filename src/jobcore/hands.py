@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jobcore.backend import InvalidArgument, Return
 from jobcore.eventloop import Loop
-from jobcore.run import Raised, Task, call, conclude, finish
+from jobcore.run import Raised, Task, call, conclude, limited
 from jobcore.timeouts import Timeouts
 from jobcore.transactions import THREAD_ONLY, end
 
@@ -192,8 +192,9 @@ class Hands:
 
     def _adopt(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
         running = self._await(task, answer, hand)
-        loop = asyncio.get_running_loop()
-        self._awaited[task] = loop.create_task(running, context=Context())  # not that of the job that ended just now
+        create = asyncio.get_running_loop().create_task
+        context = Context()  # not that of the job that ended just now
+        self._awaited[task] = create(running, name=task.type.name, context=context)
 
     async def _await(self, task: Task, answer: Awaitable[Any] | None, hand: int) -> None:
         timeout = task.type.policy.timeout
@@ -201,7 +202,10 @@ class Hands:
             self.timeouts.start(task, timeout)
         ended = self._begin(task, answer)
         if inspect.isawaitable(ended):
-            ended = await finish(task, ended)
+            try:
+                ended = await (ended if timeout is None else limited(task, ended, timeout))
+            except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
+                ended = Raised(error)
         conclude(task, ended)
         if timeout is not None:
             self.timeouts.stop(task)

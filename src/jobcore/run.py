@@ -212,23 +212,16 @@ def call(task: Task) -> Any:
     except BaseException as error:  # noqa: BLE001 -- a validator of the user's may raise anything
         return Fail(State.BROKEN, _described(error))
     try:
+        if task.type.is_async:  # this only makes a coroutine, which runs in its own asyncio task's context
+            return task.type.call(job, task.setting.state, task.context)
         return contextvars.copy_context().run(task.type.call, job, task.setting.state, task.context)
     except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
         return Raised(error)
 
 
-async def finish(task: Task, answer: Awaitable[Any]) -> Any:
-    """Await what a job returned, for as long as its timeout allows; returns as `call` does."""
-    timeout = task.type.policy.timeout
-    try:
-        return await (answer if timeout is None else _limited(task, answer, seconds(timeout)))
-    except BaseException as error:  # noqa: BLE001 -- also SystemExit: a job does not end its worker
-        return Raised(error)
-
-
-async def _limited(task: Task, answer: Awaitable[Any], length: float) -> Any:
-    """Await it until `length` seconds after the task began. Apart, as most jobs have no limit to pay for."""
-    limit = asyncio.timeout(max(0.0, task.began + length - clocks.steady()))
+async def limited(task: Task, answer: Awaitable[Any], length: Seconds) -> Any:
+    """Await what a job returned until `length` after the task began, and note whether that came; raises as it does."""
+    limit = asyncio.timeout(max(0.0, task.began + seconds(length) - clocks.steady()))
     try:
         async with limit:
             return await answer

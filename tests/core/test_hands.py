@@ -113,6 +113,21 @@ def test_what_a_job_sets_in_its_context_is_not_seen_by_the_next(kind: str):
     assert seen == [0] * 5
 
 
+def test_an_async_job_s_task_has_the_job_s_name():
+    seen: list[str] = []
+    queue: Queue[None] = Queue("q", "memory://")
+
+    @queue.job(name="resize")
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        seen.append(task.get_name())
+
+    queue.enqueue(work.job())
+    drain(queue)
+    assert seen == ["resize"]
+
+
 def test_no_more_jobs_run_at_once_than_there_are_hands():
     queue, lock = Queue("q", "memory://"), threading.Lock()
     now = most = 0
