@@ -1,7 +1,8 @@
 """Moving: claims what free hands can start soon, settles what they finished, in as few calls as it can.
 
-One mover serves the queues of one backend. Only its own thread touches its state, but for two
-deques that hands append to; `turn` is one round of its loop.
+One mover serves the queues of one backend; `turn` is one round of its loop. Only its own thread
+touches its state, but for two deques that hands append to, and for what is settled while it
+claims: the store works on one while the other is made ready or read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from math import ceil, inf
 from typing import TYPE_CHECKING, Final
 
 from jobcore import clocks
+from jobcore.aside import Aside
 from jobcore.backend import Backend, QueueClosed, Refused, Unavailable, Wakes
 from jobcore.codec import Undecodable
 from jobcore.outage import Outage
@@ -63,6 +65,7 @@ class Mover:
         self.lanes = lanes
         self.lonely: deque[Task] = deque()  # what waits to be run alone: one in all movers at the most
         self.bell = Bell()
+        self.aside = Aside()
         self.hungry = False  # all hands are taken, perhaps by another mover's jobs
         self._outage = Outage(lambda: shift.teller, [lane.name for lane in lanes])
         self._settler = Settler(shift, backend, self._outage, self._settled)
@@ -70,7 +73,7 @@ class Mover:
         self._lease = round(shift.lease * 1_000_000)
         self._begun: deque[Task] = deque()
         self._mark: float = inf  # ring when so many have finished
-        self._bytes = 0
+        self._claimed_bytes = self._settled_bytes = 0  # apart, as both may grow at once
         for lane in lanes:
             lane.mover = self
 
@@ -108,6 +111,11 @@ class Mover:
         self.bell.ring()
 
     @property
+    def _bytes(self) -> int:
+        """How large the payloads are that are held."""
+        return self._claimed_bytes - self._settled_bytes
+
+    @property
     def outstanding(self) -> int:
         """How many tasks are held here and have not ended."""
         return sum(len(lane.held) for lane in self.lanes) - len(self._settler)
@@ -136,6 +144,7 @@ class Mover:
         finally:
             if self._waiter is not None:
                 self._waiter.stop()
+            self.aside.close()
             self.tell()
 
     @property
@@ -176,14 +185,18 @@ class Mover:
     def _work(self) -> None:
         try:
             if self._settling_is_due():
-                with suppress(Refused):  # told, and kept: it may concern one job alone
-                    self._settler.settle(self.lanes)
+                self.aside.both(self._settle_due, self.claim)
+            else:
+                self.claim()
             self._run_lonely()
-            self.claim()
         except QueueClosed:
             self.shift.stop(now=True)
         except Exception as error:  # noqa: BLE001 -- whatever a client library raises, jobs are not dropped for it
             self._outage.failed(error)
+
+    def _settle_due(self) -> None:
+        with suppress(Refused):  # told, and kept: it may concern one job alone
+            self._settler.settle(self.lanes)
 
     def settle(self) -> None:
         """Settle what has finished, at once; raises what the store raises."""
@@ -270,7 +283,7 @@ class Mover:
         """Hold what was claimed, and pass it to the hands; returns how much of it does not go back unrun."""
         now, then = clocks.steady(), claimed.now
         tasks = [_task(lane, each, sent + (each.lease_until - then) / 1_000_000, now) for each in claimed.claims]
-        self._bytes += sum(len(task.claim.payload) for task in tasks)
+        self._claimed_bytes += sum(len(task.claim.payload) for task in tasks)
         lane.held.update(tasks)
         others = [task for task in tasks if task.claim.lost < ALONE_AFTER]
         lane.wary = len(others) < len(tasks) if tasks else lane.wary
@@ -314,7 +327,7 @@ class Mover:
             self.shift.hands.give([self.lonely.popleft()])
 
     def _settled(self, batch: list[Task]) -> None:
-        self._bytes -= sum(len(task.claim.payload) for task in batch)
+        self._settled_bytes += sum(len(task.claim.payload) for task in batch)
         self.shift.release(batch)
         for mover in self.shift.movers:
             if mover.hungry and mover is not self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -30,6 +31,7 @@ class Outage:
         self._teller = teller
         self._queues = queues
         self._failures = 0
+        self._counting = threading.Lock()
 
     def beside(self) -> Outage:
         """One for other calls to the same store, counted apart."""
@@ -51,8 +53,9 @@ class Outage:
 
     def worked(self) -> None:
         """A call was answered."""
-        if self._failures:
-            self._failures = 0
+        with self._counting:  # two calls may be answered at once
+            failures, self._failures = self._failures, 0
+        if failures:
             self._tell(Kind.BACK)
 
     def _tell(self, kind: Kind, reason: str = "") -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Final
 
+from jobcore.aside import Aside, Work
 from jobcore.backend import Backend
 from jobcore.binding import Binding
 from jobcore.conformance.simulation.ledger import GRACE_SECONDS, Ledger
@@ -79,6 +80,7 @@ class Process(Life):
         lanes = [Lane(queue, Binding(self._backend), None) for queue in self._queues]
         mover = Mover(self._shift, self._backend, lanes)
         mover.bell = TurnBell(self._stage)
+        mover.aside = TurnAside(self._stage, self)
         self._shift.begin([mover], self._teller)
         keeper = Keeper(mover, self._backend, self._lease)
         self._stage.start(self, lambda: every(self._lease / 12, keeper.step, self._ended))
@@ -114,6 +116,35 @@ class TurnBell(Bell):
         """Sleep until rung, or for so long."""
         self._stage.wait(max(0.0, seconds), lambda: self._is_rung)
         self._is_rung = False
+
+
+class TurnAside(Aside):
+    """Both are actors."""
+
+    def __init__(self, stage: Stage, life: Life) -> None:
+        super().__init__()
+        self._stage = stage
+        self._life = life
+
+    def both(self, other: Work, own: Work) -> None:
+        """Do both, and return when both have ended."""
+        ended: list[Exception | None] = []
+
+        def act() -> None:
+            try:
+                other()
+            except Exception as error:  # noqa: BLE001 -- it is raised to who asked
+                ended.append(error)
+            else:
+                ended.append(None)
+
+        self._stage.start(self._life, act)
+        try:
+            own()
+        finally:
+            self._stage.wait(inf, lambda: bool(ended))
+        if ended[0] is not None:
+            raise ended[0]
 
 
 class TurnHands(Hands):
