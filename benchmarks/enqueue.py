@@ -1,6 +1,6 @@
 """What it costs to enqueue jobs one at a time, each acknowledged, beside a bare loop over the client library.
 
-    python benchmarks/enqueue.py [redis] [postgres] [--jobs 1000] [--rounds 9]
+    python benchmarks/enqueue.py [redis] [postgres] [--jobs 1000] [--rounds 9] [--fsync off]
 
 For each store, in one run and in turns: a bare loop, the driver's `push` of one, and `queue.enqueue`, which also
 encodes the job, decodes it again and compares. The bare loop is an EVALSHA that stores a hash's field and a sorted
@@ -41,8 +41,8 @@ INSERT INTO bare_one (queue, id, state, rank, place, seq, pushed_at, payload)
 VALUES ('q', %s, 'ready', 0, extract(epoch FROM clock_timestamp()) * 1000000, nextval('bare_seq'), 0, %s)
 """
 
-TURN = 10
-"""Jobs that one way enqueues before the next one does."""
+TURN = 50
+"""Jobs that one way enqueues before the next one does: enough for its code to be at hand, as in a loop of its own."""
 
 Enqueue = Callable[[], object]
 Loops = dict[str, Enqueue]
@@ -141,9 +141,13 @@ def main() -> None:
     parser.add_argument("stores", nargs="*", choices=["redis", "postgres", []])
     parser.add_argument("--jobs", type=int, default=1000, help=f"each way in a round, in turns of {TURN}")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--fsync", choices=["on", "off"], default="on", help="whether PostgreSQL commits to the disk")
     options = parser.parse_args()
     table = Table("store", "what", "jobs/s", "of the bare loop")
-    with closing(Bench(options.stores or SERVERS)) as bench, Progress(console=Console(stderr=True)) as bar:
+    with (
+        closing(Bench(options.stores or SERVERS, fsync=options.fsync)) as bench,
+        Progress(console=Console(stderr=True)) as bar,
+    ):
         for store in bench.stores:
             url, rounds = bench.url(store), bar.track(range(options.rounds), description=store)
             with made(url) as queue, BARE[store](url) as loops:

@@ -108,11 +108,13 @@ class Bench:
         stores: those to measure.
         rounds: how often; each side of a comparison in turn.
         scale: by how much all numbers of jobs are multiplied.
+        fsync: whether PostgreSQL commits to the disk: "on", as users' servers do and the tests' don't, or "off".
     """
 
     stores: Sequence[str]
     rounds: int = 5
     scale: float = 1.0
+    fsync: str = "on"
     _urls: dict[str, str] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
 
@@ -134,8 +136,8 @@ class Bench:
         match store:
             case "redis":
                 return self._stack.enter_context(redis.server()).url
-            case "postgres":  # commits reach the disk, as on users' servers and not as on the tests'
-                return self._stack.enter_context(postgres.server(fsync="on", full_page_writes="on")).url
+            case "postgres":
+                return self._stack.enter_context(postgres.server(fsync=self.fsync, full_page_writes=self.fsync)).url
             case "sqlite":
                 return f"sqlite:///{self._stack.enter_context(TemporaryDirectory(prefix='jobcore-bench-'))}/jobs.db"
             case _:
