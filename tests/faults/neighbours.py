@@ -39,7 +39,9 @@ class Served:
         if word == "held":
             self.go.wait(WITHIN)
 
-    def goes_through(self, trouble: AbstractContextManager[Any], raised: type[Exception], says: str) -> None:
+    def goes_through(
+        self, trouble: AbstractContextManager[Any], raised: type[Exception] | tuple[type[Exception], ...], says: str
+    ) -> None:
         """In a trouble all are told what is known, and workers wait; then they go on, and nothing is run twice."""
         with trouble:
             self.go.set()
