@@ -3,9 +3,9 @@
     python benchmarks/cpu.py [--store memory] … [--jobs 20000] [--rounds 7] [--against FOLDER] …
 
 Each round is a process of its own. What is told: microseconds of the processor for a job, by `process_time`, which
-other processes disturb less than a clock; how many of them the mover takes; jobs a second; and how often, for a
-thousand jobs, a thread waited for others or the store. With `--against`, other checkouts of jobcore are measured in
-turns with this one.
+other processes disturb less than a clock; how many of them the mover's thread takes, which claims while another one
+settles; jobs a second; and how often, for a thousand jobs, a thread waited for others or the store. With `--against`,
+other checkouts of jobcore are measured in turns with this one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Cost(NamedTuple):
 
     Attributes:
         cpu: microseconds of the processor for a job.
-        mover: those of them that were spent on moving jobs, which the worker does in the thread that calls it.
+        mover: those of them that were spent by the thread that calls the worker: it claims, and has another one settle.
         speed: jobs a second.
         waits: how often a thread waited, for a thousand jobs.
     """
