@@ -646,7 +646,7 @@ class Shop:
         self.worker = Worker(self.queue, monitor=False, on_event=self.told)
 
     def became(self) -> tuple[dict[str, int], list[Kind]]:
-        """Run what there is; gives the states that there are, and what came of jobs: not that they began, or went back."""
+        """Run what there is; gives the states that there are, and what was told but that jobs began or went back."""
         self.worker.run(until_empty=True)
         passing = {Kind.STARTED, Kind.RETURNED}
         return states(self.queue), [event.kind for event in self.told if event.kind not in passing]
