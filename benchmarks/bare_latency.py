@@ -55,7 +55,7 @@ def put_redis(url: str) -> Iterator[Put]:
 
 def take_redis(url: str, started: Any) -> None:
     """Blocks in a move from one list to another."""
-    client = redis.Redis.from_url(url)
+    client = redis.Redis.from_url(url, socket_timeout=None)  # it waits for as long as nothing comes
     while True:
         number = client.blmove("bare:jobs", "bare:taken", 0) or 0
         started[int(number)] = time.perf_counter()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from jobcore import Queue, Worker
 from jobcore.backend import Backend, Push
+from jobcore.pushing import new_id
 
 from servers import postgres, redis
 
@@ -185,9 +185,9 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def fill(backend: Backend, jobs: int, queue: str = "q") -> None:
-    """Push jobs that are never run, a thousand a call."""
+    """Push jobs that are never run, a thousand a call, with ids as `enqueue` makes them up: later ones sort later."""
     for first in range(0, jobs, 1000):
-        backend.push(queue, [Push(os.urandom(8).hex(), PAYLOAD) for _ in range(min(1000, jobs - first))])
+        backend.push(queue, [Push(new_id(), PAYLOAD) for _ in range(min(1000, jobs - first))])
 
 
 class Stamps:

@@ -3,11 +3,11 @@
 -- Parameters: now (µs, or null: the server's clock); queues[], sorted; announce: whether to say it, or only to look.
 -- Gives a row for each queue: its name; its first place less now (µs), or null if it has no ready job; whether nobody
 --   waited for it till now, so that a push that is under way can't have seen that someone does.
--- Locks: the new rows of sleepers; waits for a wake that is taking one away.
+-- Locks: the new rows of sleepers; waits for a wake that is taking one away, and for no disk: see wake.sql.
 WITH RECURSIVE announced AS (
     INSERT INTO {schema}.sleepers (queue)
     SELECT * FROM unnest(%(queues)b::text[]) WHERE %(announce)s
-    ON CONFLICT (queue) DO NOTHING RETURNING queue
+    ON CONFLICT (queue) DO NOTHING RETURNING queue, set_config('synchronous_commit', 'off', true)
 ), band (queue, rank) AS (
     SELECT wanted, (
         SELECT rank FROM {schema}.jobs WHERE queue = wanted AND state = 'ready' ORDER BY rank LIMIT 1
