@@ -64,7 +64,7 @@ def depth(rows: Sequence[Told]) -> Figure:
         axes.fill_between(depths, low, high, color=COLOURS[row["store"]], alpha=0.15, linewidth=0)
     axes.set(xscale="log", xlabel="jobs queued", ylabel="µs a job: pushed, claimed, settled, 100 a call")
     axes.set_ylim(bottom=0)
-    axes.legend()
+    figure.legend(ncols=len(rows), loc="outside upper center")
     return figure
 
 
@@ -100,7 +100,7 @@ def peers(sides: Sequence[Told]) -> Figure:
             xerr=[*zip(*lines, strict=True)], tick_label=names, error_kw={"elinewidth": 1.2},
         )  # fmt: skip
         axes.bar_label(bars, [f"{speed(side):,.0f}" for side in group], padding=6)
-        axes.set(xscale="log", xlim=(10, None), title=store)
+        axes.set(xscale="log", xlim=(10, 3 * max(map(speed, sides))), title=store)
     parts[-1, 0].set_xlabel("jobs a second")
     figure.legend(
         handles=[Patch(color=colour, label=label) for colour, label in SIDES.values()],
