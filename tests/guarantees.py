@@ -114,7 +114,7 @@ def _all_runs() -> Runs:
     for file in sorted(KEPT.glob("*.json")):
         for verdict in json.decode(file.read_bytes(), type=Document).verdicts:
             runs[verdict.name].append(verdict)
-    return runs
+    return {name: runs[name] for name in sorted(runs, key=str.casefold)}
 
 
 def _page(runs: Runs) -> Iterator[str]:
