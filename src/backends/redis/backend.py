@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from heapq import nsmallest
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import redis
 from redis.cluster import RedisCluster
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from jobcore.backend import (
     Answer,
@@ -30,6 +30,7 @@ from jobcore.backend import (
     Pushed,
     QueueClosed,
     State,
+    Uncertain,
     check_claim,
     check_extend,
     check_id,
@@ -51,6 +52,9 @@ from jobcore.backends.redis.waiting import PATIENCE, Waiting
 TIMEOUT: Final = 10.0
 PREFIX: Final = "jobcore"
 
+Ask: TypeAlias = Callable[[Connection], Any]
+"""An exchange with a server, over a connection that nobody else uses meanwhile."""
+
 
 class RedisBackend:
     """Jobs in Redis, Valkey or a cluster of them: `Backend`, `Wakes` and `Diagnoses`.
@@ -64,6 +68,8 @@ class RedisBackend:
         prefix: what the names of all keys begin with; of letters, digits and `._:-`.
         clock: what tells the time in tests; None: the server's clock.
         timeout: seconds for connecting, and for each answer.
+        replicas: how many replicas have a push before it is acknowledged; it is Uncertain if they don't say so within
+            half of `timeout`.
 
     Raises:
         ConfigurationError: the client is no client of redis-py's, or the prefix has other characters.
@@ -76,8 +82,11 @@ class RedisBackend:
         prefix: str = PREFIX,
         clock: Clock | None = None,
         timeout: float = TIMEOUT,
+        replicas: int = 0,
     ) -> None:
         self._prefix = _checked(prefix)
+        self._replicas = replicas
+        self._timeout = timeout
         self._clock = clock
         self._route = _route(client, timeout)
         self._requests: dict[tuple[str, str], Request] = {}
@@ -89,7 +98,8 @@ class RedisBackend:
     def push(self, queue: str, pushes: Sequence[Push]) -> list[Pushed]:
         """See `Backend.push`."""
         check_push(queue, pushes)
-        codes = self._batch("push", queue, columns_of(pushes))
+        self._check_open()
+        codes = self._followed(*self._asking("push", queue, encode(columns_of(pushes)))) if pushes else b""
         return [_pushed(push.id, code) for push, code in zip(pushes, codes.decode(), strict=True)]
 
     def claim(self, queue: str, limit: int, lease: int, holder: str, call: bytes, max_bytes: int) -> Claimed:
@@ -200,6 +210,21 @@ class RedisBackend:
 
     def _call(self, verb: str, queue: str, *words: bytes) -> Any:
         """Run a verb's script once."""
+        return self._route.call(*self._asking(verb, queue, *words))
+
+    def _followed(self, tag: str, ask: Ask) -> Any:
+        """Have an exchange that stores; once it is answered, as many replicas as wanted have what it stored."""
+        if not self._replicas:
+            return self._route.call(tag, ask)
+        limit = b"%d" % (self._timeout * 500)
+        wait = command(b"WAIT", b"%d" % self._replicas, limit)
+        answer, reached = self._route.call(tag, partial(_with_replicas, ask, wait))
+        if reached < self._replicas:
+            raise Uncertain(f"it is stored, but only {reached} of {self._replicas} replicas said so in time")
+        return answer
+
+    def _asking(self, verb: str, queue: str, *words: bytes) -> tuple[str, Ask]:
+        """The tag of a queue's keys, and the exchange that runs a verb's script on them once."""
         self._check_open()
         tag = self._tag(queue)
         prepared = self._requests.get((verb, tag))
@@ -207,7 +232,7 @@ class RedisBackend:
             prepared = self._requests[verb, tag] = request(verb, tag)
         now = b"%d" % self._clock.now() if self._clock else b""
         head, tail = b"*%d\r\n" % (prepared.parts + 1 + len(words)), packed([now, *words])
-        return self._route.call(tag, partial(_run, request=prepared, head=head, tail=tail))
+        return tag, partial(_run, request=prepared, head=head, tail=tail)
 
     def _look(self, queue: str, waiter: bytes) -> float:
         due: int = self._call("wait", queue, waiter)
@@ -242,6 +267,15 @@ def _run(connection: Connection, request: Request, head: bytes, tail: bytes) -> 
         return exchange(connection, head + request.by_name + tail)
     except NoScriptError:
         return exchange(connection, head + request.by_text + tail)
+
+
+def _with_replicas(ask: Ask, wait: bytes, connection: Connection) -> tuple[Any, int]:
+    """Have an exchange and wait for replicas; give its answer, and how many of them have what it wrote."""
+    answer = ask(connection)
+    try:
+        return answer, exchange(connection, wait)
+    except ResponseError as error:
+        raise Uncertain(f"it is stored, and its replicas can't be waited for: {error}") from error
 
 
 def _route(client: redis.Redis | RedisCluster | Callable[[], RedisCluster], timeout: float) -> Route:

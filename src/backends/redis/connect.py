@@ -31,6 +31,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("it is a number of replicas")
+    return value
+
+
 def _path(text: str) -> str:
     if not Path(text).exists():
         raise ValueError("there is no such file")
@@ -43,7 +50,7 @@ def _check(text: str) -> str:
     return text
 
 
-_OWN: Final[Options] = {"prefix": str, "timeout": _seconds}
+_OWN: Final[Options] = {"prefix": str, "timeout": _seconds, "replicas": _count}
 _OF_SERVER: Final[Options] = {"db": int, "client_name": str}
 _OF_TLS: Final[Options] = {
     "ssl_ca_certs": _path,
@@ -79,7 +86,8 @@ def connect(url: str, *, clock: Clock | None = None) -> RedisBackend:
     base, options = url_options(f"{scheme}{separator}{rest}", _OPTIONS.get(scheme, {}))
     _check_base(scheme, base)
     prefix, timeout = options.pop("prefix", PREFIX), options.pop("timeout", TIMEOUT)
-    open_backend = partial(RedisBackend, prefix=prefix, clock=clock, timeout=timeout)
+    replicas = options.pop("replicas", 0)
+    open_backend = partial(RedisBackend, prefix=prefix, clock=clock, timeout=timeout, replicas=replicas)
     if scheme != "redis+cluster":
         return open_backend(redis.Redis.from_url(base, **options))
     tls = options.pop("tls", False)

@@ -233,7 +233,7 @@ def _replication(facts: Facts) -> Iterator[Finding]:
             "replication",
             f"{replicas} replica{'s' * (replicas > 1)}, which follow without the primary waiting for them",
             "a failover loses what was acknowledged and had not reached the replica that takes over",
-            "min-replicas-to-write bounds it, and nothing in Redis rules it out",
+            "?replicas=1 acknowledges a push once a replica has it; min-replicas-to-write bounds the rest",
         )
     else:
         yield Finding(Level.OK, "replication", "no replica: nothing takes over, and nothing is lost by that")
