@@ -72,7 +72,8 @@ class RedisBackend:
             half of `timeout`.
 
     Raises:
-        ConfigurationError: the client is no client of redis-py's, or the prefix has other characters.
+        ConfigurationError: the client is no client of redis-py's, the prefix has other characters, or `replicas` is
+            below 0.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class RedisBackend:
         replicas: int = 0,
     ) -> None:
         self._prefix = _checked(prefix)
+        if replicas < 0:
+            raise ConfigurationError(f"replicas is a number of them, 0 or more, not {replicas}")
         self._replicas = replicas
         self._timeout = timeout
         self._clock = clock

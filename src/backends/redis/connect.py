@@ -31,13 +31,6 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError("it is a number of replicas")
-    return value
-
-
 def _path(text: str) -> str:
     if not Path(text).exists():
         raise ValueError("there is no such file")
@@ -50,7 +43,7 @@ def _check(text: str) -> str:
     return text
 
 
-_OWN: Final[Options] = {"prefix": str, "timeout": _seconds, "replicas": _count}
+_OWN: Final[Options] = {"prefix": str, "timeout": _seconds, "replicas": int}
 _OF_SERVER: Final[Options] = {"db": int, "client_name": str}
 _OF_TLS: Final[Options] = {
     "ssl_ca_certs": _path,
