@@ -204,15 +204,15 @@ def test_an_async_job_is_not_held_up_by_sync_jobs_that_wait_for_it():
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_a_task_of_a_jobs_own_does_not_end_the_event_loop(error: type[BaseException]):
-    queue, done = Queue("q", "memory://"), []
+    queue, done, tasks = Queue("q", "memory://"), [], []
 
     async def burst() -> None:
         raise error
 
     @queue.job
     async def careless() -> None:
-        task = asyncio.get_running_loop().create_task(burst())
-        await asyncio.wait([task])
+        tasks.append(asyncio.get_running_loop().create_task(burst()))
+        await asyncio.wait(tasks)
 
     @queue.job
     async def sound() -> None:
@@ -223,6 +223,7 @@ def test_a_task_of_a_jobs_own_does_not_end_the_event_loop(error: type[BaseExcept
         eventually(lambda: states(queue) == {})
         sound.enqueue()
         eventually(lambda: done)
+    assert isinstance(tasks[0].exception(), error)
 
 
 def test_hands_survive_any_number_of_jobs_that_raise():

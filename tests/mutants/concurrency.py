@@ -51,10 +51,10 @@ MUTANTS: Final = [
         "Before ids that are not there are pushed, what might be left of them is removed, in a call of its own.",
         Concurrency,
         "redis/backend.py",
-        '        codes = self._batch("push", queue, columns_of(pushes))\n',
+        "        codes = self._followed(",
         "        ids = [push.id for push in pushes]\n"
         "        self.remove(queue, [id for id, entry in zip(ids, self.get(queue, ids)) if entry is None])\n"
-        '        codes = self._batch("push", queue, columns_of(pushes))\n',
+        "        codes = self._followed(",
     ),
     Mutant(
         "settle-looks-before",

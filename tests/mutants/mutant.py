@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-_DRIVERS: Final = Path(__file__).parents[2] / "src" / "backends"
+_SOURCES: Final = Path(__file__).parents[2] / "src"
+_DRIVERS: Final = _SOURCES / "backends"
 _serial: Final = count(1)
 
 
@@ -25,7 +26,8 @@ class Mutant:
         name: what it is called, among all mutants of its driver.
         bug: what is wrong, in one sentence.
         law: the class of the suite that the bug breaks.
-        file: where the bug is: a path below src/backends, whose first folder is the driver.
+        file: where the bug is: a path below src/backends, whose first folder is the driver, or `core/` and a path below
+            src/jobcore.
         old: text that stands there exactly once.
         new: what stands there instead.
         slow: whether it is left to heavy runs.
@@ -43,6 +45,13 @@ class Mutant:
     def driver(self) -> str:
         """The driver that it is made of."""
         return self.file.partition("/")[0]
+
+    @property
+    def has_place(self) -> bool:
+        """Whether what it changes is still there, once."""
+        driver, _, path = self.file.partition("/")
+        source = (_SOURCES / "jobcore" if driver == "core" else _DRIVERS / driver) / path
+        return source.read_text("utf-8").count(self.old) == 1
 
     def __str__(self) -> str:
         return f"{self.driver}/{self.name}"

@@ -184,8 +184,8 @@ MUTANTS: Final = [
         "Who waits is not woken by what becomes ready, and looks again after a second.",
         Law13Prompt,
         "postgres/sql/wake.sql",
-        "DELETE FROM {schema}.sleepers WHERE queue = %(queue)s RETURNING pg_notify('{channel}', queue)",
-        "SELECT FROM {schema}.sleepers WHERE queue = %(queue)s",
+        "RETURNING pg_notify('{channel}', queue), ",
+        "RETURNING ",
         slow=True,
     ),
     Mutant(

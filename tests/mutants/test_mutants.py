@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from jobcore.conformance.laws import all_laws
-from mutants import concurrency, memory_details, memory_laws, postgres_sql, redis_lua, sqlite_sql, stores
+from mutants import concurrency, core_loops, memory_details, memory_laws, postgres_sql, redis_lua, sqlite_sql, stores
 from mutants.mutant import Mutant, planted
 from mutants.stores import Store
 from mutants.trial import tried
@@ -47,6 +47,11 @@ def _controls() -> Iterator[Any]:
 def _opener(driver: str, package: ModuleType, request: pytest.FixtureRequest) -> Callable[[], Store]:
     """What opens stores of a planted driver."""
     return OPENERS[driver](package, *[request.getfixturevalue(place) for place in PLACES[driver]])
+
+
+def test_each_bug_still_has_its_place():
+    """Those that are left to heavy runs as well: what moved away from under them is told at once."""
+    assert not [str(mutant) for mutant in [*MUTANTS, *core_loops.MUTANTS] if not mutant.has_place]
 
 
 @pytest.mark.parametrize("mutant", [*_mutants()])
