@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, final
 
 import msgspec
@@ -199,7 +200,12 @@ class Registry:
 
 def envelope(name: str, args: bytes) -> bytes:
     """The payload of a job: its name, and its fields as a JSON object."""
-    return b'{"job":"%b","args":%b}' % (name.encode(), args)
+    return _head(name) + args + b"}"
+
+
+@lru_cache(1024)
+def _head(name: str) -> bytes:
+    return b'{"job":"%b","args":' % name.encode()
 
 
 def name_in(payload: bytes) -> str:

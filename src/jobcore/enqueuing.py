@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic
 
 import msgspec
@@ -18,7 +17,7 @@ from jobcore.errors import ConfigurationError, InvalidArgument, Uncertain
 from jobcore.events import Event, Kind, Teller
 from jobcore.job import Job, Seconds
 from jobcore.operations import Operations
-from jobcore.pushing import due, new_id, push_surely, uncertain
+from jobcore.pushing import due, new_ids, push_surely, uncertain
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -67,7 +66,7 @@ class Enqueuing(Operations, Generic[Q]):
             Refused: the store said no; nothing was stored.
             EnqueueUncertain: it can't be known whether the store took it.
         """
-        return self._send([self._push(job, due(delay, run_at), priority, id)], connection)[0].id
+        return self._send(self._pushes([job], due(delay, run_at), priority, _alone(id)), connection)[0].id
 
     def enqueue_many(
         self,
@@ -108,8 +107,8 @@ class Enqueuing(Operations, Generic[Q]):
             id: as in `enqueue`.
             connection: as in `enqueue`.
         """
-        push = self._stored(self._named(name, args), due(delay, run_at), priority, id)
-        return self._send([push], connection)[0].id
+        pushes = self._stored([self._named(name, args)], due(delay, run_at), priority, _alone(id))
+        return self._send(pushes, connection)[0].id
 
     async def aenqueue(
         self,
@@ -125,7 +124,7 @@ class Enqueuing(Operations, Generic[Q]):
 
         A call that is cancelled may have stored its job. `connection` is an async connection or session here.
         """
-        return (await self._asend([self._push(job, due(delay, run_at), priority, id)], connection))[0].id
+        return (await self._asend(self._pushes([job], due(delay, run_at), priority, _alone(id)), connection))[0].id
 
     async def aenqueue_many(
         self,
@@ -140,25 +139,29 @@ class Enqueuing(Operations, Generic[Q]):
         """As `enqueue_many`, without blocking the event loop."""
         return await self._asend(self._pushes(jobs, due(delay, run_at), priority, ids), connection)
 
-    def _push(self, job: object, when: tuple[int, int | None], priority: int, id: str | None) -> Push:
-        return self._stored(self.registry.type_of(job).encode(job), when, priority, id)
-
     def _pushes(
         self, jobs: Iterable[object], when: tuple[int, int | None], priority: int, ids: Sequence[str] | None
     ) -> list[Push]:
-        jobs = list(jobs)
-        if isinstance(ids, str) or (ids is not None and len(ids) != len(jobs)):
-            raise InvalidArgument(f"ids is a list with one id for each of the {len(jobs)} jobs")
-        return [self._push(job, when, priority, id) for job, id in zip(jobs, ids or repeat(None), strict=False)]
+        type_of = self.registry.type_of
+        return self._stored([type_of(job).encode(job) for job in jobs], when, priority, ids)
 
-    def _stored(self, payload: bytes, when: tuple[int, int | None], priority: int, id: str | None) -> Push:
-        if len(payload) > self._max_payload:
-            raise InvalidArgument(
-                f"{name_in(payload)} is {len(payload)} bytes as JSON; queue {self.name!r} takes {self._max_payload}: "
-                "store what is large elsewhere and enqueue where it is, or set max_payload"
-            )
-        made_up, remember = (new_id(), 0) if id is None else (id, self.remember)
-        return Push(made_up, payload, priority, when[0], when[1], remember)
+    def _stored(
+        self, payloads: Sequence[bytes], when: tuple[int, int | None], priority: int, ids: Sequence[str] | None
+    ) -> list[Push]:
+        """What stores these payloads under these ids, or under made-up ones, which need not be remembered."""
+        if isinstance(ids, str) or (ids is not None and len(ids) != len(payloads)):
+            raise InvalidArgument(f"ids is a list with one id for each of the {len(payloads)} jobs")
+        for payload in payloads:
+            if len(payload) > self._max_payload:
+                raise self._too_large(payload)
+        names, remember = (new_ids(len(payloads)), 0) if ids is None else (ids, self.remember)
+        return [Push(id, payload, priority, *when, remember) for id, payload in zip(names, payloads, strict=True)]
+
+    def _too_large(self, payload: bytes) -> InvalidArgument:
+        return InvalidArgument(
+            f"{name_in(payload)} is {len(payload)} bytes as JSON; queue {self.name!r} takes {self._max_payload}: "
+            "store what is large elsewhere and enqueue where it is, or set max_payload"
+        )
 
     def _named(self, name: str, args: Mapping[str, Any]) -> bytes:
         check_name(name)
@@ -208,6 +211,11 @@ class Enqueuing(Operations, Generic[Q]):
                 for push, it in zip(pushes, pushed, strict=True)
             ]
         )
+
+
+def _alone(id: str | None) -> list[str] | None:
+    """The ids of one job."""
+    return None if id is None else [id]
 
 
 def _joining(backend: object) -> Joins:

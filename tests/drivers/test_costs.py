@@ -71,7 +71,7 @@ def counted(backend: Backend, count: Callable[[Callable[[], Any]], T]) -> dict[s
 
 OVER_THE_WIRE: Final = {
     "redis": {
-        "push 1": Traffic(1, 320, 10),
+        "push 1": Traffic(1, 330, 10),
         "claim 1": Traffic(1, 350, 210),
         "settle 1": Traffic(1, 510, 10),
         "push 100": Traffic(1, 5_600, 110),

@@ -24,14 +24,16 @@ def raw(data: bytes) -> Raw:
     return Raw(b"\xdb" + len(data).to_bytes(4) + data)
 
 
-def columns_of(pushes: Sequence[Push]) -> list[tuple[Any, ...]]:
-    """Jobs as `push.lua` takes them."""
-    return [*zip(*map(_row_of, pushes), strict=True)]
-
-
-def _row_of(push: Push) -> tuple[Any, ...]:
-    remember = min(push.remember, _LONGEST)
-    return (push.id, raw(push.payload), MAX_PRIORITY - push.priority, push.delay, push.run_at or 0, remember)
+def columns_of(pushes: Sequence[Push]) -> list[list[Any]]:
+    """Jobs as `push.lua` takes them, which is given their payloads apart."""
+    return [
+        [push.id for push in pushes],
+        [len(push.payload) for push in pushes],
+        [MAX_PRIORITY - push.priority for push in pushes],
+        [push.delay for push in pushes],
+        [push.run_at or 0 for push in pushes],
+        [min(push.remember, _LONGEST) for push in pushes],
+    ]
 
 
 def token(hold: Hold) -> Raw:

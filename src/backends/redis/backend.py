@@ -102,8 +102,11 @@ class RedisBackend:
         """See `Backend.push`."""
         check_push(queue, pushes)
         self._check_open()
-        codes = self._followed(*self._asking("push", queue, encode(columns_of(pushes)))) if pushes else b""
-        return [_pushed(push.id, code) for push, code in zip(pushes, codes.decode(), strict=True)]
+        if not pushes:
+            return []
+        payloads = b"".join([push.payload for push in pushes])
+        codes = self._followed(*self._asking("push", queue, encode(columns_of(pushes)), payloads))
+        return [Pushed(push.id, *replies.PUSHED[code]) for push, code in zip(pushes, codes, strict=True)]
 
     def claim(self, queue: str, limit: int, lease: int, holder: str, call: bytes, max_bytes: int) -> Claimed:
         """See `Backend.claim`."""
@@ -303,7 +306,3 @@ def _check_ids(queue: str, ids: Sequence[str]) -> None:
     check_queue(queue)
     for id in ids:
         check_id(id)
-
-
-def _pushed(id: str, code: str) -> Pushed:
-    return Pushed(id, created=code.isupper(), state=replies.STATES.get(code.lower()))

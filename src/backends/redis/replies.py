@@ -18,6 +18,14 @@ STATES: Final = {
 }
 CODES: Final = {state: code for code, state in STATES.items()}
 
+PUSHED: Final = {
+    **{ord(code): (False, state) for code, state in STATES.items()},
+    ord("m"): (False, None),
+    ord("Q"): (True, State.READY),
+    ord("D"): (True, State.SCHEDULED),
+}
+"""Each byte of push.lua's answer: whether the job was stored, and its state."""
+
 ANSWERS: Final = {
     "d": Answer.DONE,
     "h": Answer.HELD,

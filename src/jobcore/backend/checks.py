@@ -15,6 +15,7 @@ MAX_PRIORITY: Final = 100
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 _SUCCEEDED: Final = Succeed()
+_NOTHING: Final = 0
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _TIME_LIMIT: Final = 2**53
 """Times and durations stay below 2**53 µs (the year 2255), which every store counts exactly."""
@@ -43,9 +44,10 @@ def check_push(queue: str, pushes: Sequence[Push]) -> None:
     check_queue(queue)
     for push in pushes:
         check_id(push.id)
-        _check_whole("priority", push.priority, MIN_PRIORITY, MAX_PRIORITY)
-        _check_whole("delay", push.delay)
-        _check_whole("remember", push.remember)
+        if not (push.priority is push.delay is push.remember is _NOTHING):  # as nearly all are
+            _check_whole("priority", push.priority, MIN_PRIORITY, MAX_PRIORITY)
+            _check_whole("delay", push.delay)
+            _check_whole("remember", push.remember)
         if not isinstance(push.payload, bytes):
             raise InvalidArgument(f"a payload is bytes, not {type(push.payload).__name__}")
         if push.run_at is not None:

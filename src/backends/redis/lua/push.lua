@@ -1,9 +1,10 @@
 -- push: store each job whose id is neither in the store nor remembered.
 -- KEYS jobs ready running remembered seq waiters wakes
--- ARGV now, jobs as msgpack [ids, payloads, bands, delays, run_ats, remembers]: a table for each job would take longer
+-- ARGV now, jobs as msgpack [ids, sizes, bands, delays, run_ats, remembers], their payloads: a table for each job would
+--      take longer
 -- ->   a byte for each: Q stored and ready, D stored and scheduled, m remembered, else the state of the job of that
 --      id: q ready, d scheduled, r running, s, f, t, b
-local ids, payloads, bands, delays, run_ats, remembers = unpack(cmsgpack.unpack(ARGV[2]))
+local ids, sizes, bands, delays, run_ats, remembers = unpack(cmsgpack.unpack(ARGV[2]))
 local order = exec('INCRBY', seq, #ids) - #ids
 local any_remembered = exec('ZCARD', remembered) > 0
 
@@ -19,11 +20,12 @@ local function state_of(id)
   return place_of(job.key) > now and 'd' or 'q'
 end
 
-local answers, members, count, due = {}, {}, 0, nil
+local answers, members, count, due, at = {}, {}, 0, nil, 1
 for i, id in ipairs(ids) do
   local place = math.max(now + delays[i], run_ats[i])
   local key = pack(KEY, bands[i], place, order + i)
-  local record = pack(HEAD, 'q', 0, key, now, remembers[i], 0) .. payloads[i]
+  local record = pack(HEAD, 'q', 0, key, now, remembers[i], 0) .. ARGV[3]:sub(at, at + sizes[i] - 1)
+  at = at + sizes[i]
   if is_remembered(id) then
     answers[i] = 'm'
   elseif exec('HSETNX', jobs, id, record) == 0 then
