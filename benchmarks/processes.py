@@ -2,7 +2,7 @@
 
 Each process needs a core, and the server one as well: with fewer, this tells how they share them. So beside the figure
 stands how much of all cores was in use with one process, and with two: where one uses three quarters, two can't be more
-than a third faster.
+than a third faster. What is asked for is 1.6, or where the cores don't allow that, nine tenths of what they do.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ def rows(bench: Bench) -> Iterator[Row]:
         one, two = alternately(bench.rounds, *sides)
         used = " and ".join(f"{median(share[1:]):.0%}" for share in shares)  # the first round does not count
         name = f"drain, two processes against one ({used} of {CORES} cores)"
-        yield Row(name, two, one, at_least(1.6), store=store)
+        yield Row(name, two, one, at_least(goal(median(shares[0][1:]))), store=store)
+
+
+def goal(share: float) -> float:
+    """How much faster two processes are to be than one that uses this share of all cores."""
+    return min(1.6, round(0.9 / share, 2))
 
 
 def drained(url: str, jobs: int, number: int, shares: list[float]) -> float:

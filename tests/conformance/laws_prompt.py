@@ -20,10 +20,13 @@ ROUNDS = 20
 POLLS = 3
 """Rounds where nobody is woken, and each takes as long as it is between two looks."""
 
-PROMPT = 10.0
+PROMPT = 4.0
 """Seconds for which the jobs of all rounds may wait: where nobody is woken, and waiters look again after a second, they
 wait for nearly twenty. Time that a slow machine takes for other calls does not count.
 """
+
+LOST = 10.0
+"""Seconds after which a job is not waited for any more, of which nobody told in ten looks."""
 
 CALLS = 10
 """So many calls are made before a job is: in their time the waiter has fallen asleep."""
@@ -188,7 +191,7 @@ def _wait(client: Client, queues: list[str], timeout: float) -> set[str]:
 
 def _next(client: Client, queues: list[str] | None = None) -> str:
     """What an idle worker does: wait, claim where it was told to, and settle."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LOST
     while time.monotonic() < deadline:
         for queue in _wait(client, queues or ["q"], 1.0):
             for claim in client.claim(1, queue=queue):
