@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobcore.cli.exits import ExitCode
 from jobcore.cli.secrets import without_passwords
 
 _PIPED_WIDTH: Final = 200
@@ -33,6 +36,36 @@ def console(*, err: bool = False) -> Console:
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = _PIPED_WIDTH
     return made
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """See that what was printed is written in the end; else say so in a line and exit with 1.
+
+    Raises:
+        OSError: of anything else, as it came.
+    """
+    try:
+        try:
+            yield
+        finally:
+            typer.echo(nl=False)  # flushes, if there is an output at all
+    except OSError as error:
+        if _writable():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes as it exits
+        if not isinstance(error, BrokenPipeError):  # who reads has left, and wants to hear no more
+            say(f"Error: the output could not be written: {error}")
+        raise SystemExit(ExitCode.FAILED) from None
+
+
+def _writable() -> bool:
+    """Whether a line can be written, after all that still waits to be."""
+    try:
+        typer.echo()
+    except OSError:
+        return False
+    return True
 
 
 def print_json(document: dict[str, Any]) -> None:
