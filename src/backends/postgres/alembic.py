@@ -5,7 +5,7 @@ In a revision:
     from jobcore.backends.postgres.alembic import upgrade as upgrade_jobcore
 
     def upgrade():
-        upgrade_jobcore(op, to=8)              # and in a later one: upgrade_jobcore(op, since=8, to=9)
+        upgrade_jobcore(op, to=4)              # and in a later one: upgrade_jobcore(op, since=4, to=5)
 
 In env.py, with `include_schemas=True`, one of these, so that autogenerate finds no drift:
 

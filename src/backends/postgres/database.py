@@ -22,7 +22,7 @@ Run: TypeAlias = Callable[[str, Parameters], list[Row]]
 Steps: TypeAlias = Iterable[tuple[str, Parameters]]
 """Statements, by their stems, and their parameters."""
 
-_ONES: Final = {"push_one", "push_one_new"}
+_ONES: Final = {"push_one", "push_one_new", "wait", "wake"}
 """Sent over and over, with little in them. A cursor keeps what it last sent and got: batches are sent by new ones."""
 
 UNMADE: Final = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction)

@@ -68,3 +68,22 @@ CREATE TABLE {schema}.returns (
 CREATE TABLE {schema}.sleepers (
     queue text COLLATE "C" PRIMARY KEY
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
+-- How many finished jobs each queue keeps, so that a cap holds without counting them at each settlement.
+CREATE TABLE {schema}.kept (
+    queue text COLLATE "C" NOT NULL,
+    cap   text COLLATE "C" NOT NULL CHECK (cap IN ('succeeded', 'failed')),  -- which: failed is TIMED_OUT as well
+    jobs  bigint NOT NULL,
+    PRIMARY KEY (queue, cap)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0);
+
+-- By how many more, or fewer, a queue keeps than kept says. A row for each statement, and no key: who changes jobs waits
+-- for nobody here, and nobody for them. A settlement that trims adds these to kept, and takes them away.
+CREATE TABLE {schema}.uncounted (
+    queue text COLLATE "C" NOT NULL,
+    cap   text COLLATE "C" NOT NULL,
+    jobs  bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
+CREATE INDEX uncounted_cap ON {schema}.uncounted (queue, cap);

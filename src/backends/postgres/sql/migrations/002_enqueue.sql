@@ -5,12 +5,16 @@ CREATE FUNCTION {schema}.enqueue(
     delay interval DEFAULT '0', priority integer DEFAULT 0, id text DEFAULT NULL, remember integer DEFAULT 86400
 ) RETURNS text
 LANGUAGE plpgsql
--- Names in the body are this schema's and PostgreSQL's own, whoever calls.
-SET search_path = pg_catalog, pg_temp
+-- With its owner's rights: whoever may enqueue need not be one who may write the table. Names in the body are this
+-- schema's and PostgreSQL's own, whoever calls.
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
 #variable_conflict use_column
 DECLARE
     new_id CONSTANT text := coalesce(enqueue.id, gen_random_uuid()::text);
+    -- Before the clock is read: no place is older than its transaction. Claims pass over what is older than all that are
+    -- open, and a call that waits for another one with its id must not come in there.
+    own CONSTANT xid8 := pg_current_xact_id();
     now_us CONSTANT bigint := extract(epoch FROM clock_timestamp()) * 1000000;
     delay_us CONSTANT bigint := extract(epoch FROM enqueue.delay) * 1000000;
 BEGIN
@@ -23,17 +27,25 @@ BEGIN
     ELSIF enqueue.priority NOT BETWEEN -100 AND 100 OR delay_us < 0 OR enqueue.remember < 0 THEN
         RAISE invalid_parameter_value USING MESSAGE = 'priority is -100 to 100, delay and remember are not negative';
     END IF;
-    INSERT INTO {schema}.jobs AS known (queue, id, state, rank, place, seq, remember, pushed_at, payload)
-    VALUES (
-        enqueue.queue, new_id, 'ready', -enqueue.priority, now_us + delay_us, nextval('{schema}.batches') << 17,
-        CASE WHEN enqueue.id IS NULL THEN 0 ELSE enqueue.remember END, now_us,
-        convert_to(jsonb_build_object('job', enqueue.job, 'args', enqueue.args)::text, 'UTF8')
-    )
-    ON CONFLICT (queue, id) DO UPDATE SET
-        state = excluded.state, rank = excluded.rank, place = excluded.place, seq = excluded.seq,
-        remember = excluded.remember, pushed_at = excluded.pushed_at, payload = excluded.payload
-        WHERE known.state = 'remembered' AND known.place <= excluded.pushed_at;
-    IF FOUND AND EXISTS (SELECT FROM {schema}.sleepers AS asleep WHERE asleep.queue = enqueue.queue) THEN
+    LOOP
+        -- A job of this id is left alone: locked until the caller's transaction ends, workers would pass it over.
+        INSERT INTO {schema}.jobs (queue, id, state, rank, place, seq, remember, pushed_at, payload)
+        VALUES (
+            enqueue.queue, new_id, 'ready', -enqueue.priority, now_us + delay_us, nextval('{schema}.batches') << 17,
+            CASE WHEN enqueue.id IS NULL THEN 0 ELSE enqueue.remember END, now_us,
+            convert_to(jsonb_build_object('job', enqueue.job, 'args', enqueue.args)::text, 'UTF8')
+        )
+        ON CONFLICT (queue, id) DO NOTHING;
+        EXIT WHEN FOUND;
+        -- An id whose time of remembrance has passed is forgotten here, and as good as new.
+        DELETE FROM {schema}.jobs AS known
+        WHERE known.queue = enqueue.queue AND known.id = new_id AND known.state = 'remembered' AND known.place <= now_us;
+        CONTINUE WHEN FOUND;
+        IF EXISTS (SELECT FROM {schema}.jobs AS known WHERE known.queue = enqueue.queue AND known.id = new_id) THEN
+            RETURN new_id;
+        END IF;
+    END LOOP;
+    IF EXISTS (SELECT FROM {schema}.sleepers AS asleep WHERE asleep.queue = enqueue.queue) THEN
         PERFORM pg_notify('{channel}', enqueue.queue);
     END IF;
     RETURN new_id;
@@ -41,3 +53,4 @@ END
 $function$;
 
 COMMENT ON FUNCTION {schema}.enqueue IS 'Enqueues a job, and gives its id; an id that is known already stores nothing.';
+REVOKE EXECUTE ON FUNCTION {schema}.enqueue FROM PUBLIC;

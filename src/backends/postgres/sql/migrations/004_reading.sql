@@ -1,4 +1,4 @@
--- Step 4: a view to read all jobs by, and a function that its caller needs no rights on the tables for.
+-- Step 4: a view to read all jobs by.
 
 -- What a payload says, or null if it is no JSON that jsonb can hold. An exception is the only way to ask before
 -- PostgreSQL 16, and as it takes a subtransaction, this is not parallel safe. Not volatile, it is called only where
@@ -49,7 +49,3 @@ FROM {schema}.jobs
 WHERE state <> 'remembered';
 
 COMMENT ON VIEW {schema}.all_jobs IS 'All jobs: what they are, where they stand, and when.';
-
--- Whoever may enqueue need not be one who may write the table, nor whoever may look one who may enqueue.
-ALTER FUNCTION {schema}.enqueue SECURITY DEFINER;
-REVOKE EXECUTE ON FUNCTION {schema}.enqueue FROM PUBLIC;
