@@ -184,10 +184,13 @@ class Mover:
 
     def _work(self) -> None:
         try:
-            if self._settling_is_due():
-                self.aside.both(self._settle_due, self.claim)
-            else:
+            if not self._settling_is_due():
                 self.claim()
+            elif self.away:  # one after the other: who claims and can't settle holds ever more
+                self._settle_due()
+                self.claim()
+            else:
+                self.aside.both(self._settle_due, self.claim)
             self._run_lonely()
         except QueueClosed:
             self.shift.stop(now=True)

@@ -95,6 +95,21 @@ def test_a_store_that_is_away_is_asked_less_and_less(monkeypatch: pytest.MonkeyP
     assert backend.calls["claim"] < 20
 
 
+def test_a_worker_that_can_not_settle_claims_no_more(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("jobcore.outage._MOST_SECONDS", 0.4)
+    backend, told = Faulty(), Told()
+    queue, ran = counting(backend)
+    backend.fail("settle", times=5)
+    with running(Worker(queue, monitor=False, concurrency=2, prefetch=1, on_event=told)):
+        eventually(lambda: states(queue) == {"succeeded": 30})
+        eventually(lambda: told.of(Kind.BACK))
+    assert [event.kind for event in told.of(Kind.AWAY, Kind.BACK)] == [Kind.AWAY] * 5 + [Kind.BACK]
+    verbs = [verb for verb, _ in backend.sent if verb in {"claim", "settle"}]
+    settles = [at for at, verb in enumerate(verbs) if verb == "settle"]
+    assert "claim" not in verbs[settles[1] : settles[4]]
+    assert sorted(ran) == list(range(30))
+
+
 def test_where_an_unforeseen_error_came_from_is_logged_once_an_outage(caplog: pytest.LogCaptureFixture):
     backend, told = Faulty(), Told()
     queue, ran = counting(backend)
