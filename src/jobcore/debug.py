@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from jobcore.loops import every
+from jobcore.loops import check_positive, every
 from jobcore.queue import Queue
 
 
@@ -22,8 +22,10 @@ def debugger(
     """Print the queue at once, and then about every `interval` seconds, until `stop` is set (else for ever).
 
     Raises:
+        InvalidArgument: the interval is not more than 0.
         BackendError: the store can't answer.
     """
+    check_positive("interval", interval)
 
     def step() -> None:
         write(snapshot(queue))

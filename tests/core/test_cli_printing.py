@@ -1,4 +1,4 @@
-"""What `jobcore` does where its output can't be written: a full disk, a reader that has left."""
+"""What `jobcore` does where its output, or a file that it was asked for, can't be written."""
 
 import os
 import subprocess
@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from jobcore.cli.app import app
 
 FULL = "Error: the output could not be written: [Errno 28] No space left on device\n"
 
@@ -34,6 +37,25 @@ def test_an_error_that_is_not_of_the_output_keeps_its_traceback(tmp_path: Path) 
     assert code == 1
     assert "Traceback" in said
     assert "output" not in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("conformance", "memory://shared", "--badge"),
+        ("conformance", "memory://shared", "--json"),
+        ("prove", "sqlite:///a.db", "--picture"),
+    ],
+)
+@pytest.mark.parametrize("file", ["nowhere/run.svg", "."])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], file: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*command, file])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.replace("\n", " ").startswith(f"Error: {file} can't be written")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("unbuffered", [False, True])

@@ -267,13 +267,18 @@ def test_the_debugger_prints_the_queue_until_it_is_stopped(queue: Queue[None]) -
         if len(printed) == 3:
             stop.set()
 
-    debugger(queue, 0.0, stop=stop, write=write)
+    debugger(queue, 0.001, stop=stop, write=write)
     assert printed == [snapshot(queue)] * 3
     lines = printed[0].splitlines()
     assert lines[0] == "numbers: ready=11 running=1"
     assert lines[1].split() == ["ready", "Number(n=1)"]
     assert lines[-1].split() == ["running", "Number(n=0)"]
     assert len(lines) == 1 + 10 + 1
+
+
+def test_a_debugger_that_never_rests_is_refused(queue: Queue[None]) -> None:
+    with pytest.raises(InvalidArgument, match="interval is more than 0 seconds"):
+        debugger(queue, 0.0)
 
 
 def test_an_empty_queue_is_called_so(queue: Queue[None]) -> None:

@@ -45,12 +45,13 @@ def conformance(
 ) -> None:
     """Try a driver by all laws, and say which it keeps. Exits with 1 if it breaks one, 3 if the store is away."""
     package = _suite()
+    files = {"json": json, "markdown": markdown, "badge": badge}
+    options.check_files(*files.values())
     check_store(given_url(url) or "")
     arguments = [f"--backend-url={given_url(url)}", f"--conformance-thorough={thorough}"]
     arguments += [f"--conformance-law={number}" for number in law or []]
     arguments += ["--conformance-quick"] * quick
     arguments += [f"--conformance-seed={seed}"] * (seed is not None)
-    files = {"json": json, "markdown": markdown, "badge": badge}
     arguments += [f"--verdict-{kind}={path.absolute()}" for kind, path in files.items() if path]
     raise typer.Exit(_CODES.get(_run(package, arguments), ExitCode.FAILED))
 

@@ -1,12 +1,15 @@
 """Arguments and options that commands have in common."""
 
+import os
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from jobcore.cli.logs import Level
+from jobcore.errors import ConfigurationError
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -41,6 +44,13 @@ def limit(text: str) -> tuple[str, int]:
     if not name or not number.isdecimal():
         raise typer.BadParameter(f"write queue=number, as in video=1, not {text!r}", param_hint="--limit")
     return name, int(number)
+
+
+def check_files(*paths: Path | None) -> None:
+    """See that files can be written in the end, before work begins that would be lost; raises ConfigurationError."""
+    for path in filter(None, paths):
+        if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+            raise ConfigurationError(f"{path} can't be written: name a file, in a folder that you may write to")
 
 
 Targets = Annotated[

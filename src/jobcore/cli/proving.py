@@ -91,6 +91,7 @@ def prove(
         secrets.randbelow(_SEEDS) if seed is None else seed,
         keep,
     )
+    options.check_files(picture)
     restart = _restarting(restart_command) if restart_command else None
     report = carry_out(settings, restart, picture)
     if json:
