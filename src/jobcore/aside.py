@@ -9,14 +9,14 @@ from queue import SimpleQueue
 from typing import TypeAlias
 
 Work: TypeAlias = Callable[[], object]
+_End: TypeAlias = "SimpleQueue[BaseException | None]"
 
 
 class Aside:
     """A thread that does something while its owner does something else. It begins at the first use."""
 
     def __init__(self) -> None:
-        self._asked: SimpleQueue[Work | None] = SimpleQueue()
-        self._ended: SimpleQueue[Exception | None] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[Work, _End] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def both(self, other: Work, own: Work) -> None:
@@ -28,11 +28,12 @@ class Aside:
             other()
             own()
             return
-        self._asked.put(other)
+        end: _End = SimpleQueue()  # of this call alone: who was interrupted waiting leaves one behind
+        self._asked.put((other, end))
         try:
             own()
         finally:
-            error = self._ended.get()
+            error = end.get()
         if error is not None:
             raise error
 
@@ -49,10 +50,11 @@ class Aside:
         return self._thread is not None
 
     def _run(self) -> None:
-        while (work := self._asked.get()) is not None:
+        while (asked := self._asked.get()) is not None:
+            work, end = asked
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 -- it is raised to who asked
-                self._ended.put(error)
+            except BaseException as error:  # noqa: BLE001 -- it is raised to who asked, who would wait for ever else
+                end.put(error)
             else:
-                self._ended.put(None)
+                end.put(None)

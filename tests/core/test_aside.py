@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -81,6 +82,39 @@ def test_what_the_other_raises_is_raised_once(aside: Aside) -> None:
         aside.both(lambda: 1 // 0, lambda: done.append("own"))
     aside.both(lambda: done.append("other"), lambda: None)
     assert done == ["own", "other"]
+
+
+class Panic(BaseException):
+    """As a library in Rust raises it."""
+
+
+def test_also_what_is_no_exception_is_raised_to_who_asked(aside: Aside) -> None:
+    def other() -> None:
+        raise Panic
+
+    for _ in range(2):
+        with pytest.raises(Panic):
+            aside.both(other, lambda: None)
+
+
+def test_who_was_interrupted_waiting_waits_the_next_time_for_what_is_done_then(aside: Aside) -> None:
+    """A signal's handler may raise, and Python calls it in the main thread, whatever that waits for."""
+    first, second, done = threading.Event(), threading.Event(), list[str]()
+    before = signal.signal(signal.SIGUSR1, lambda *_: 1 // 0)
+
+    def other() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        first.wait(BOUND)
+
+    try:
+        with pytest.raises(ZeroDivisionError):
+            aside.both(other, lambda: None)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    first.set()
+    threading.Timer(0.05, second.set).start()
+    aside.both(lambda: done.append(f"{second.wait(BOUND)}"), lambda: None)
+    assert done == ["True"]
 
 
 def test_where_no_thread_can_start_both_are_done_in_turn(aside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:
