@@ -122,12 +122,16 @@ class Recovery:
 
     def _decide(self, claim: Claim) -> Outcome:
         """What becomes of a job whose holder is gone."""
-        over = (claim.lease_until - self._lease - (claim.lapsed_at or 0)) / 1_000_000
+        over = self._over(claim)
         if over > self._abandon_after:
             return Fail(State.FAILED, f"abandoned: its lease ended {over:.0f} s before anybody looked")
         if claim.lost >= self._max_lost(claim.payload):
             return Fail(State.FAILED, f"lost {claim.lost} times")
         return Return()
+
+    def _over(self, claim: Claim) -> float:
+        """For how many seconds its old lease had been over; negative where its holder was known to be dead sooner."""
+        return (claim.lease_until - self._lease - (claim.lapsed_at or 0)) / 1_000_000
 
     def _max_lost(self, payload: bytes) -> int:
         try:
@@ -170,7 +174,7 @@ class Recovery:
         self.teller.tell([self._event(claim, outcome) for claim, (_, outcome), answer in told if answer is Answer.DONE])
 
     def _event(self, claim: Claim, outcome: Outcome) -> Event:
-        kind, reason = Kind.RECOVERED, "its lease ended"
+        kind, reason = Kind.RECOVERED, "its lease ended" if self._over(claim) >= 0 else "its process died"
         if isinstance(outcome, Fail):
             kind, reason = Kind.FAILED, outcome.reason
         try:

@@ -302,6 +302,17 @@ def test_what_a_monitor_decided_is_told_with_all_that_is_known():
     ]
 
 
+def test_a_job_of_a_process_that_died_is_not_said_to_have_lost_its_lease_by_time():
+    yard, told = Yard(), Told()
+    (id,) = yard.enqueue()
+    yard.queue.backend.claim("q", 1, 60_000_000, "dead", bytes(16), 10**6)
+    monitor = yard.monitor(on_event=told)
+    monitor.recover("dead")
+    monitor.stop()
+    monitor.run()
+    assert [(event.id, event.lost, event.reason) for event in told] == [(id, 1, "its process died")]
+
+
 def test_an_abandoned_job_says_for_how_long_nobody_looked():
     yard = Yard()
     (id,) = yard.enqueue()
