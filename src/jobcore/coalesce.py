@@ -11,7 +11,7 @@ from copy import copy
 from typing import Final, NamedTuple, TypeAlias
 
 from jobcore.backend import Backend, Push, Pushed
-from jobcore.errors import EnqueueUncertain, InvalidArgument, QueueClosed, Refused
+from jobcore.errors import EnqueueUncertain, InvalidArgument, QueueClosed, Refused, Unavailable
 from jobcore.pushing import push_surely, uncertain
 
 LIMIT: Final = 1000
@@ -54,7 +54,7 @@ class Coalescer:
             self._waiting.append(_Call(queue, pushes, future))
             start, self._working = not self._working, True
         if start:
-            self._thread.submit(self._work)
+            self._start()
         return await future
 
     def close(self) -> None:
@@ -62,6 +62,14 @@ class Coalescer:
         with self._lock:
             self._closed = True
         self._thread.shutdown()
+
+    def _start(self) -> None:
+        try:
+            self._thread.submit(self._work)
+        except RuntimeError as error:  # no more threads are to be had just now: nobody would serve those who wait
+            with self._lock:
+                calls, self._waiting, self._working = self._waiting, [], False
+            _resolve(calls, [Unavailable(f"nothing can be pushed: {error}") for _ in calls])
 
     def _work(self) -> None:
         while calls := self._take():

@@ -34,15 +34,24 @@ class Loop:
         return self._loop is not None
 
     def get(self) -> asyncio.AbstractEventLoop:
-        """The loop, running; RuntimeError after `close`."""
+        """The loop, running; RuntimeError after `close`, or where no thread can start for it."""
         with self._starting:
             if self._closed:
                 raise RuntimeError("the event loop was closed")
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._run, args=(self._loop,), name="jobcore-loop", daemon=True)
-                self._thread.start()
+                self._loop = self._start()
             return self._loop
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._run, args=(loop,), name="jobcore-loop", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            loop.close()
+            raise
+        self._thread = thread
+        return loop
 
     def soon(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop."""

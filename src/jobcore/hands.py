@@ -11,6 +11,7 @@ import inspect
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from contextvars import Context
 from math import ceil
 from queue import SimpleQueue
@@ -78,7 +79,7 @@ class Hands:
     def nudge(self) -> None:
         """See that what waits is being taken: called after `give`, and again while something waits."""
         if self._async and self._free:
-            self.loop.soon(self._pump)
+            self._pump_soon()
         if self._sync and self._free:
             work = ceil(len(self._sync) * self._mean / _SPELL)
             self._wake(min(work, len(self._sync), len(self._free)))
@@ -113,12 +114,18 @@ class Hands:
             for _ in range(number):
                 if self._parked:
                     self._parked -= 1
-                elif self._threads < self.count and not self._closed:
-                    self._threads += 1
-                    threading.Thread(target=self._serve, name=f"jobcore-hand-{self._threads}", daemon=True).start()
-                else:
+                elif self._closed or self._threads == self.count or not self._start():
                     return
                 self._bell.put(True)
+
+    def _start(self) -> bool:
+        """Whether another thread could be started; if not, what waits is nudged again."""
+        thread = threading.Thread(target=self._serve, name=f"jobcore-hand-{self._threads + 1}", daemon=True)
+        with suppress(RuntimeError):  # no more threads are to be had just now
+            thread.start()
+            self._threads += 1
+            return True
+        return False
 
     def _serve(self) -> None:
         """The life of a thread: work while there is work, then wait to be woken."""
@@ -145,7 +152,7 @@ class Hands:
                 return True
         self._free.append(hand)
         if self._async:
-            self.loop.soon(self._pump)
+            self._pump_soon()
         return ran
 
     def _run(self, task: Task, hand: int) -> bool:
@@ -175,6 +182,10 @@ class Hands:
             _drop(answer)
             return False
         return True
+
+    def _pump_soon(self) -> None:
+        with suppress(RuntimeError):  # no thread is to be had for the loop just now, or it was closed
+            self.loop.soon(self._pump)
 
     def _pump(self) -> None:
         """On the loop: start async tasks while there are hands."""

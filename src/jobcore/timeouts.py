@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +108,16 @@ class Timeouts:
         with self._changed:
             self._alarms[alarm.task] = alarm
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="jobcore-timeouts", daemon=True)
-                self._thread.start()
+                self._start()
             if alarm.due < self._look_at:
                 self._look_at = alarm.due
                 self._changed.notify()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._watch, name="jobcore-timeouts", daemon=True)
+        with suppress(RuntimeError):  # no more threads are to be had just now: the next run tries again
+            thread.start()
+            self._thread = thread
 
     def _watch(self) -> None:
         while True:

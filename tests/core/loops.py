@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
+import pytest
+
 from jobcore.backend import State, Unavailable, Uncertain
 from jobcore.backends.memory import MemoryBackend
 from jobcore.events import Event, Kind
@@ -132,3 +134,17 @@ def pause() -> None:
     """Let a worker that spins do so for a while: it would make thousands of rounds."""
     for _ in range(30):
         threading.Event().wait(0.01)
+
+
+def few_threads(monkeypatch: pytest.MonkeyPatch, prefix: str, times: int) -> list[int]:
+    """Have the next threads whose names begin so not start, as where there are no more; what it gives counts down."""
+    left, start = [times], threading.Thread.start
+
+    def scarce(thread: threading.Thread) -> None:
+        if thread.name.startswith(prefix) and left[0]:
+            left[0] -= 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    return left

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from core.loops import few_threads
 
 from jobcore import EnqueueUncertain, Job, Queue
 from jobcore.backend import Push, Pushed
@@ -193,3 +194,17 @@ def test_a_backend_that_cannot_be_opened_is_each_callers_error(monkeypatch: pyte
     for _ in range(2):
         with pytest.raises(ConfigurationError):
             asyncio.run(queue.aenqueue(Note("a")))
+
+
+def test_where_no_thread_can_start_who_calls_is_told_and_later_ones_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = notes(MemoryBackend())
+    few_threads(monkeypatch, "jobcore-enqueue", 1)
+
+    async def enqueue() -> None:
+        with pytest.raises(Unavailable, match="thread"):
+            await asyncio.wait_for(queue.aenqueue(Note("first")), BOUND)
+        assert await asyncio.wait_for(queue.aenqueue(Note("second"), id="second"), BOUND) == "second"
+
+    asyncio.run(enqueue())
+    assert queue.counts().ready == 1
+    queue.close()

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from core.loops import eventually, running, states, threads
+from core.loops import Faulty, Told, eventually, few_threads, running, states, threads
 
+from jobcore.events import Kind
 from jobcore.job import Job, JobContext
 from jobcore.queue import Queue
 from jobcore.worker import Worker
@@ -279,3 +280,25 @@ def test_a_worker_leaves_no_thread_behind():
         with Worker(queue):
             eventually(lambda: states(queue) == {})
     eventually(lambda: threads() == [])
+
+
+@pytest.mark.parametrize("missing", ["jobcore-hand", "jobcore-loop", "jobcore-timeouts"])
+def test_where_no_thread_can_start_jobs_wait_until_one_can(missing: str, monkeypatch: pytest.MonkeyPatch):
+    backend, ran, told = Faulty(), list[int](), Told()
+    queue = Queue("q", backend, keep_succeeded=10)
+
+    @queue.job(timeout=60)
+    def work(number: int) -> None:
+        ran.append(number)
+
+    @queue.job(timeout=60)
+    async def later(number: int) -> None:
+        ran.append(number)
+
+    left = few_threads(monkeypatch, missing, 3)
+    queue.enqueue_many([work.job(1), later.job(2), work.job(3), later.job(4)])
+    with running(Worker(queue, monitor=False, concurrency=2, on_event=told)):
+        eventually(lambda: states(queue) == {"succeeded": 4})
+        eventually(lambda: left == [0] or missing == "jobcore-timeouts")
+    assert sorted(ran) == [1, 2, 3, 4]
+    assert not told.of(Kind.AWAY, Kind.REFUSED)

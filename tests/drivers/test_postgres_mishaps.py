@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import psycopg
 import pytest
+from core.loops import few_threads
 from psycopg.errors import DeadlockDetected, FeatureNotSupported
 
 from jobcore.backend import Push, Refused, Unavailable
@@ -153,3 +154,14 @@ def test_triggers_that_can_not_be_looked_at_are_looked_at_again_soon() -> None:
     triggers = Triggers(database, interval=3600.0)
     triggers.look()
     assert triggers._due < time.monotonic() + 60.0
+
+
+@pytest.mark.parametrize("missing", ["jobcore-postgres-listener", "jobcore-postgres-watchdog"])
+def test_a_thread_that_could_not_start_is_started_by_the_next_call(
+    missing: str, backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_threads(monkeypatch, missing, 1)
+    with pytest.raises((RuntimeError, Unavailable), match="thread"):
+        backend.wait(["q"], 0)
+    backend.wait(["q"], 0)
+    assert missing in {thread.name for thread in threading.enumerate()}

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from core.loops import few_threads
 
 from jobcore import open_backend
 from jobcore.backend import (
@@ -473,3 +474,13 @@ class TestUrls:
         monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
         with pytest.raises(ConfigurationError, match=r"3\.35"):
             connect("sqlite:///a.db")
+
+
+def test_where_no_thread_can_start_nothing_is_written_and_the_next_call_tries_again(
+    backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_threads(monkeypatch, "jobcore-sqlite", 1)
+    with pytest.raises(Unavailable, match="thread"):
+        backend.push("q", [Push("first", b"")])
+    assert backend.push("q", [Push("second", b"")])[0].created
+    assert backend.counts("q").ready == 1

@@ -47,8 +47,9 @@ class Listener:
         """Whether notifications are heard now, or within `patience` seconds. Starts the thread."""
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="jobcore-postgres-listener", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="jobcore-postgres-listener", daemon=True)
+                thread.start()  # which may fail: then the next call tries again
+                self._thread = thread
         return self._listening.wait(patience)
 
     def stop(self) -> None:

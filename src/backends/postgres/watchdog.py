@@ -55,8 +55,9 @@ class Watchdog:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="jobcore-postgres-watchdog", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._watch, name="jobcore-postgres-watchdog", daemon=True)
+                thread.start()  # which may fail: then the next call tries again
+                self._thread = thread
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._timeout / 8):

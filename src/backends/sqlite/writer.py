@@ -68,8 +68,8 @@ class Writer:
         with self._arrived:
             if self._closed:
                 raise QueueClosed("this backend was closed")
-            self._waiting.append(call)
             self._ensure_thread()
+            self._waiting.append(call)
             self._arrived.notify()
         try:
             return call.answer.result(self._timeout)  # type: ignore[no-any-return]  # it is what `change` gave
@@ -97,8 +97,12 @@ class Writer:
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="jobcore-sqlite", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="jobcore-sqlite", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise Unavailable(f"{self._path}: no thread is to be had to write with: {error}") from error
+            self._thread = thread
 
     def _work(self) -> None:
         while self._await_calls():
