@@ -80,6 +80,22 @@ class Law6Ordered:
         one.push("third", run_at=0)
         assert _claimed(one) == ["first", "second", "third"]
 
+    def test_what_comes_due_stands_among_the_others_by_its_time(self, one: Client) -> None:
+        one.push("late", delay=10)
+        one.push("soon", delay=5)
+        assert one.claimed().next_due == one.entry("soon").place
+        one.elapse(6)
+        one.push("now")
+        assert _claimed(one) == ["soon", "now"]
+        assert one.claimed().next_due == one.entry("late").place
+
+    def test_the_order_stands_when_some_have_been_removed(self, one: Client) -> None:
+        for delay in (1, 10, 2, 11, 12, 3, 4):
+            one.push(f"{delay}", delay=delay)
+        one.remove("1", "2")
+        one.elapse(12)
+        assert _claimed(one) == ["3", "4", "10", "11", "12"]
+
     def test_a_job_that_came_due_stands_at_the_time_it_was_due(self, one: Client) -> None:
         one.push("due in 5", delay=5)
         one.push("now")
@@ -102,6 +118,14 @@ class Law6Ordered:
         one.settle(Return(), b)
         one.settle(Return(), a)
         assert _claimed(one) == ["a", "b", "c"]
+
+    def test_a_returned_job_stands_between_those_before_and_behind_it(self, one: Client) -> None:
+        one.push("a", "b", "c")
+        a, b, _ = one.claim()
+        one.settle(Return(), a)
+        one.push("d")
+        one.settle(Return(), b)
+        assert _claimed(one) == ["a", "b", "d"]
 
     def test_jobs_returned_by_another_client_have_their_old_places(self, one: Client, two: Client) -> None:
         for id in "abcde":

@@ -200,6 +200,13 @@ class Law5Idempotent(RepeatedAfterCuts):
         (claim,) = two.claim()
         assert (claim.payload, claim.attempt, claim.lost) == (b"anew", 1, 0)
 
+    def test_an_id_is_forgotten_at_its_time_whatever_else_is_remembered(self, one: Client) -> None:
+        one.push("long", remember=1000)
+        one.push("short", remember=1)
+        one.remove("long", "short")
+        one.reach(one.now() + 1_000_000)
+        assert [pushed.created for pushed in one.push("short", "long")] == [True, False]
+
     def test_an_id_is_remembered_anew_each_time_its_job_leaves(self, one: Client) -> None:
         ids = [*"abcdef"]  # some may still be there though their time has passed
         one.push(*ids, remember=1)

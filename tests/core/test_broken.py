@@ -109,6 +109,14 @@ def test_a_monitor_that_cannot_read_it_leaves_it_alone():
     assert backend.calls["redrive"] == 0
 
 
+def test_a_job_whose_fields_do_not_fit_stays_broken():
+    queue, _ = adding("memory://")
+    push(queue, b'{"job":"add","args":{"number":"one"}}')
+    Worker(queue, monitor=False).run(until_empty=True)
+    assert Monitor(queue).step() == 0
+    assert states(queue) == {"broken": 1}
+
+
 def test_healing_can_be_refused():
     backend = Faulty()
     broken_by_an_old_worker(backend)
@@ -169,7 +177,8 @@ def test_healing_comes_to_all_of_a_long_listing_page_by_page(monkeypatch: pytest
     monkeypatch.setattr("jobcore.recovery.HEAL_SECONDS", 0.0)
     monkeypatch.setattr("jobcore.recovery.HEAL_JOBS", 3)
     queue, _ = adding("memory://")
-    push(queue, *[b"rubbish %d" % number for number in range(7)], b'{"job":"late","args":{}}')
+    rubbish = [b"rubbish %d" % number for number in range(8)]
+    push(queue, *rubbish[:4], b'{"job":"late","args":{}}', *rubbish[4:])  # on neither end of the listing
     Worker(queue, monitor=False).run(until_empty=True)
 
     @queue.job
@@ -177,7 +186,7 @@ def test_healing_comes_to_all_of_a_long_listing_page_by_page(monkeypatch: pytest
 
     monitor = Monitor(queue)
     assert sum(monitor.step() for _ in range(4)) == 1
-    assert states(queue) == {"broken": 7, "ready": 1}
+    assert states(queue) == {"broken": 8, "ready": 1}
 
 
 def test_what_an_upgrade_can_read_is_healed_too():

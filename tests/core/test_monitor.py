@@ -101,6 +101,18 @@ def test_each_job_type_has_its_own_bound_of_losses():
     assert states(yard.queue) == {"failed": 1, "ready": 1}
 
 
+def test_a_job_that_was_lost_more_often_than_it_now_may_be_fails():
+    yard = Yard()
+    yard.enqueue()
+    for _ in range(2):
+        yard.die()
+        assert yard.monitor().step() == 1
+    stricter: Queue[None] = Queue("q", yard.backend, max_lost=1)
+    yard.die()
+    assert Monitor(stricter, lease=LEASE).step() == 1
+    assert states(yard.queue) == {"failed": 1}
+
+
 def test_a_job_whose_payload_nobody_reads_has_the_queues_bound():
     yard = Yard(max_lost=2)
     yard.backend.push("q", [Push("id", b"rubbish")])
@@ -283,6 +295,18 @@ def test_a_store_that_is_away_is_told_of_with_the_reason_and_its_return_once():
     recovery.teller.close()
     assert [(event.kind, event.reason) for event in told] == [(Kind.AWAY, "Unavailable: away"), (Kind.BACK, "")]
     assert not recovery.away
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), ValueError("of the client library")])
+def test_only_an_error_that_nobody_foresaw_is_logged_with_its_trace(error: Exception, caplog: pytest.LogCaptureFixture):
+    yard = Yard()
+    recovery = Recovery(yard.queue, yard.queue.binding, holder="m", lease=LEASE, abandon_after=1, heal=False)
+    yard.backend.fail("reclaim", error)
+    recovery.step_anyway()
+    assert recovery.away
+    assert [record.exc_info and record.exc_info[1] for record in caplog.records if record.levelname == "ERROR"] == (
+        [error] if isinstance(error, ValueError) else []
+    )
 
 
 def test_what_a_monitor_decided_is_told_with_all_that_is_known():
