@@ -67,7 +67,7 @@ class Mover:
         self.bell = Bell()
         self.aside = Aside()
         self.hungry = False  # all hands are taken, perhaps by another mover's jobs
-        self._outage = Outage(lambda: shift.teller, [lane.name for lane in lanes])
+        self._outage = Outage(lambda: shift.teller, [lane.name for lane in lanes], shift.lease)
         self._settler = Settler(shift, backend, self._outage, self._settled)
         self._waiter = Waiter(backend, self.wake) if isinstance(backend, Wakes) else None
         self._lease = round(shift.lease * 1_000_000)
@@ -239,7 +239,7 @@ class Mover:
         A claim that no answer came to is repeated, not made anew: what it took is held, and nobody else sees it.
         """
         sent, doubted = clocks.steady(), lane.call is not None
-        lane.woken = lane.quiet = False
+        lane.quiet = lane.woken = False
         lane.call = lane.call or os.urandom(16)
         try:
             spare = max(0, PREFETCH_BYTES - self._bytes)
@@ -329,14 +329,15 @@ class Mover:
         if self.lonely and self.shift.isolate(self.lonely[0], self):
             self.shift.hands.give([self.lonely.popleft()])
 
-    def _settled(self, batch: list[Task]) -> None:
+    def _settled(self, lane: Lane, batch: list[Task]) -> None:
+        if self.shift.until_empty:
+            self.shift.disturb(self)  # before nothing is held: who looks then must not take the queue for empty
+        lane.held.difference_update(batch)
         self._settled_bytes += sum(len(task.claim.payload) for task in batch)
         self.shift.release(batch)
         for mover in self.shift.movers:
             if mover.hungry and mover is not self:
                 mover.bell.ring()
-        if self.shift.until_empty:
-            self.shift.disturb(self)
         self.tell()
 
     # -- resting

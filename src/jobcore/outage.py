@@ -21,21 +21,25 @@ _log: Final = logging.getLogger("jobcore")
 class Outage:
     """Whether a store answers: after each failure in a row it is left alone for longer, up to 5 s.
 
+    But for no more than a quarter of a lease: what was claimed by a call whose answer was lost is nobody's until then.
+
     Args:
         teller: what AWAY and BACK are told to.
         queues: gives the names of those that are concerned.
+        lease: seconds.
     """
 
-    def __init__(self, teller: Callable[[], Teller], queues: Sequence[str]) -> None:
+    def __init__(self, teller: Callable[[], Teller], queues: Sequence[str], lease: float) -> None:
         self.retry_at = 0.0
         self._teller = teller
         self._queues = queues
+        self._lease = lease
         self._failures = 0
         self._counting = threading.Lock()
 
     def beside(self) -> Outage:
         """One for other calls to the same store, counted apart."""
-        return Outage(self._teller, self._queues)
+        return Outage(self._teller, self._queues, self._lease)
 
     @property
     def lasts(self) -> bool:
@@ -44,7 +48,7 @@ class Outage:
 
     def failed(self, error: Exception) -> None:
         """A call failed."""
-        wait = min(_MOST_SECONDS, _FIRST_SECONDS * 2 ** min(self._failures, 10))
+        wait = min(_MOST_SECONDS, self._lease / 4, _FIRST_SECONDS * 2 ** min(self._failures, 10))
         if self._failures == 0 and not isinstance(error, BackendError):
             _log.error("an unforeseen error of the backend, which is tried again", exc_info=error)
         self._failures += 1

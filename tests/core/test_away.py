@@ -9,7 +9,8 @@ import pytest
 from core.loops import Faulty, Told, eventually, running, states, threads
 
 from jobcore.backend import Refused, Unavailable, Uncertain
-from jobcore.events import Kind
+from jobcore.events import Kind, Teller
+from jobcore.outage import Outage
 from jobcore.queue import Queue
 from jobcore.worker import Worker
 
@@ -93,6 +94,18 @@ def test_a_store_that_is_away_is_asked_less_and_less(monkeypatch: pytest.MonkeyP
     times = [event.at for event in told.of(Kind.AWAY)]
     assert times[3] - times[2] > 0.15  # 0.05 to 0.1 s at first, then up to twice as long each time
     assert backend.calls["claim"] < 20
+
+
+@pytest.mark.parametrize(("lease", "longest"), [(120.0, 5.0), (2.0, 0.5)])
+def test_a_store_is_left_alone_for_5_s_or_a_quarter_of_a_lease(
+    lease: float, longest: float, monkeypatch: pytest.MonkeyPatch
+):
+    """What was claimed by a call whose answer was lost is asked for again before others may take it over."""
+    monkeypatch.setattr("jobcore.clocks.steady", lambda: 50.0)
+    outage = Outage(lambda: Teller(()), ["q"], lease)
+    for _ in range(20):
+        outage.failed(Unavailable("away"))
+    assert longest / 2 <= outage.retry_at - 50.0 <= longest
 
 
 def test_a_worker_that_can_not_settle_claims_no_more(monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +52,12 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     time = [50.0]
     monkeypatch.setattr("jobcore.clocks.steady", lambda: time[0])
     return time
+
+
+def test_what_a_job_sets_in_its_context_ends_with_it():
+    mark = ContextVar("mark", default=0)
+    call(task_of(lambda: mark.set(1)))
+    assert mark.get() == 0
 
 
 def test_a_context_tells_what_the_claim_says():
