@@ -30,10 +30,12 @@ class Settler:
         shift: what it shares with the rest of the worker.
         backend: where the jobs are.
         outage: told of each call that is answered.
-        settled: called with the tasks of each batch that the store has answered.
+        settled: called with the lane and the tasks of each batch that the store has answered.
     """
 
-    def __init__(self, shift: Shift, backend: Backend, outage: Outage, settled: Callable[[list[Task]], None]) -> None:
+    def __init__(
+        self, shift: Shift, backend: Backend, outage: Outage, settled: Callable[[Lane, list[Task]], None]
+    ) -> None:
         self.finished: deque[Task] = deque()  # hands append to it
         self.pace = 0.0  # tasks that hands finish in a second, while they have some
         self._shift = shift
@@ -116,8 +118,7 @@ class Settler:
             return
         self._ask(lane, [task for task in batch if task.answer is None])
         self._forget(batch)
-        lane.held.difference_update(batch)
-        self._settled(batch)
+        self._settled(lane, batch)
         self._tell(lane, batch)
 
     def _ask(self, lane: Lane, batch: list[Task]) -> None:

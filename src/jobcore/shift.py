@@ -50,8 +50,11 @@ class Lane:
 
     @property
     def empty(self) -> bool:
-        """Whether a claim gave nothing, nothing is held, and nothing has happened since."""
-        return self.quiet and not (self.woken or self.held or self.call)
+        """Whether a claim gave nothing, nothing is held, and nothing has happened since.
+
+        Read in the reverse of the order in which settling and claiming change it, as both may be under way.
+        """
+        return not (self.held or self.woken or self.call) and self.quiet
 
     def is_due(self, now: float) -> bool:
         """Whether to claim."""

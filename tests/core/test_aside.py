@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from core.loops import Faulty, eventually, states
 
-from jobcore import Queue, Worker
+from jobcore import JobContext, Queue, Retry, Worker
 from jobcore.aside import Aside
 from jobcore.backends.memory import MemoryBackend
+from jobcore.run import Task
+from jobcore.shift import Lane, Shift
 
 BOUND = 20.0
 
@@ -51,6 +54,39 @@ def test_a_worker_claims_while_it_settles() -> None:
     queue.enqueue_many([work.job()] * 3)
     Worker(queue, monitor=False, concurrency=1, prefetch=1).run(until_empty=True)
     assert backend.met
+
+
+class Watched(set[Task]):
+    """What a lane holds; looks at the moment when something has been settled, as who claims meanwhile may."""
+
+    shift: Shift
+    seen: bool
+
+    def difference_update(self, *others: Iterable[object]) -> None:
+        super().difference_update(*others)
+        self.seen = self.shift.emptied
+
+
+def test_who_claims_while_a_job_is_put_back_does_not_take_the_queue_for_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Faulty()
+    queue: Queue[None] = Queue("q", backend)
+
+    @queue.job(context=True)
+    def work(context: JobContext[None]) -> Retry | None:
+        eventually(lambda: backend.calls["claim"] > context.attempt)  # of which the last gave nothing
+        return Retry(delay=0) if context.attempt == 1 else None
+
+    class WatchedLane(Lane):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self.held = Watched()
+
+    monkeypatch.setattr("jobcore.worker.Lane", WatchedLane)
+    worker = Worker(queue, monitor=False, concurrency=2, poll_interval=0.01)
+    monkeypatch.setattr(Watched, "shift", worker._shift, raising=False)
+    work.enqueue()
+    worker.run(until_empty=True)
+    assert states(queue) == {}
 
 
 def test_both_are_done_at_once(aside: Aside) -> None:
