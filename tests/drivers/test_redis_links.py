@@ -291,6 +291,16 @@ def test_an_error_that_is_answered_is_refused(error: str) -> None:
                 backend.push("q", JOB)
 
 
+@pytest.mark.parametrize("error", ["LOADING the dataset", "NOAUTH no", "UNBLOCKED it is a replica now", "ERR"])
+def test_an_error_that_comes_once_a_push_is_stored_leaves_it_uncertain(error: str) -> None:
+    def answer(heard: bytes) -> bytes | None:
+        return f"-{error}\r\n".encode() if b"WAIT" in heard else _scripts(b"$1\r\nQ\r\n")(heard)
+
+    with liar(answer) as url, closing(connect(f"{url}?replicas=1")) as backend:
+        with pytest.raises(Uncertain, match="it is stored"):
+            backend.push("q", JOB)
+
+
 def test_an_unsettled_push_can_be_made_again(server: servers.Server, store: redis.Redis) -> None:
     """The server is stopped while the call is with it: the answer comes too late, and to nobody."""
     with closing(connect(f"{server.url}?timeout=0.2")) as backend:

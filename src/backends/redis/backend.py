@@ -29,6 +29,7 @@ from jobcore.backend import (
     Push,
     Pushed,
     QueueClosed,
+    Refused,
     State,
     Uncertain,
     check_claim,
@@ -280,7 +281,7 @@ def _with_replicas(ask: Ask, wait: bytes, connection: Connection) -> tuple[Any, 
     answer = ask(connection)
     try:
         return answer, exchange(connection, wait)
-    except ResponseError as error:
+    except (ResponseError, Refused) as error:
         raise Uncertain(f"it is stored, and its replicas can't be waited for: {error}") from error
 
 
