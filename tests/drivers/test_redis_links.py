@@ -296,9 +296,12 @@ def test_an_error_that_comes_once_a_push_is_stored_leaves_it_uncertain(error: st
     def answer(heard: bytes) -> bytes | None:
         return f"-{error}\r\n".encode() if b"WAIT" in heard else _scripts(b"$1\r\nQ\r\n")(heard)
 
-    with liar(answer) as url, closing(connect(f"{url}?replicas=1")) as backend:
-        with pytest.raises(Uncertain, match="it is stored"):
-            backend.push("q", JOB)
+    with (
+        liar(answer) as url,
+        closing(connect(f"{url}?replicas=1")) as backend,
+        pytest.raises(Uncertain, match="it is stored"),
+    ):
+        backend.push("q", JOB)
 
 
 def test_an_unsettled_push_can_be_made_again(server: servers.Server, store: redis.Redis) -> None:
