@@ -43,14 +43,19 @@ def server() -> Iterator[servers.Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def url(server: servers.Server) -> str:
-    """Where a worker logs in with its account."""
+def account(server: servers.Server, name: str, *more: str) -> str:
+    """Make an account with the page's rights and some more; where it logs in."""
     rule = re.search(r"^ACL SETUSER jobs (.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert rule
     with server.client() as owner:
-        owner.execute_command("ACL", "SETUSER", "jobs", "reset", *rule[1].split())
-    return server.url.replace("//", "//jobs:PASSWORD@")
+        owner.execute_command("ACL", "SETUSER", name, "reset", *rule[1].split(), *more)
+    return server.url.replace("//", f"//{name}:PASSWORD@")
+
+
+@pytest.fixture(scope="module")
+def url(server: servers.Server) -> str:
+    """Where a worker logs in with its account."""
+    return account(server, "jobs")
 
 
 @pytest.fixture
@@ -72,6 +77,15 @@ class TestLaws(BriefSuite):
 def test_another_programs_keys_are_out_of_its_reach(url: str) -> None:
     with closing(connect(f"{url}?prefix=other")) as backend, pytest.raises(Refused, match="NOPERM"):
         backend.push("q", [Push("a", b"x")])
+
+
+def test_with_the_rights_that_are_named_for_it_the_doctor_sees_all(server: servers.Server) -> None:
+    found = re.search(r"For `jobcore doctor` also `(.*?)`.*?`(\+scan)`", PAGE.read_text(), re.DOTALL)
+    assert found
+    with closing(connect(account(server, "doctor", *found[1].split(), found[2]))) as backend:
+        assert [finding for finding in backend.diagnose() if "may not" in finding.found] == []
+        backend.push("looked-for", [Push("a", b"x")])
+        assert "looked-for" in backend.queues()
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "SCAN 0", "ACL LIST", "SHUTDOWN"])
