@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -149,7 +149,7 @@ class Enqueuing(Operations, Generic[Q]):
         self, payloads: Sequence[bytes], when: tuple[int, int | None], priority: int, ids: Sequence[str] | None
     ) -> list[Push]:
         """What stores these payloads under these ids, or under made-up ones, which need not be remembered."""
-        if isinstance(ids, str) or (ids is not None and len(ids) != len(payloads)):
+        if ids is not None and not _one_each(ids, len(payloads)):
             raise InvalidArgument(f"ids is a list with one id for each of the {len(payloads)} jobs")
         for payload in payloads:
             if len(payload) > self._max_payload:
@@ -216,6 +216,10 @@ class Enqueuing(Operations, Generic[Q]):
 def _alone(id: str | None) -> list[str] | None:
     """The ids of one job."""
     return None if id is None else [id]
+
+
+def _one_each(ids: object, jobs: int) -> bool:
+    return isinstance(ids, Sized) and not isinstance(ids, str) and len(ids) == jobs
 
 
 def _joining(backend: object) -> Joins:

@@ -22,15 +22,14 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def new_id() -> str:
-    """A made-up id: 26 hex digits that sort by this process's clock (52 bits of µs, 52 random ones)."""
+    """A made-up id: 26 hex digits that sort by this process's clock (52 bits of µs, and a random number of 51)."""
     return new_ids(1)[0]
 
 
 def new_ids(count: int) -> list[str]:
-    """As many as `new_id` would make up, all of this moment, and in ascending order: indexes take them faster."""
-    moment = time.time_ns() // 1000 << 52
-    chosen = sorted([getrandbits(52) for _ in range(count)])  # `random` is seeded anew in a forked child
-    return ["%026x" % (moment | each) for each in chosen]  # an f-string takes a third longer
+    """As many ids as `new_id` makes up one: of this moment, and counted on from one, so that no two are the same."""
+    first = (time.time_ns() // 1000 << 52) + getrandbits(51)  # `random` is seeded anew in a forked child
+    return ["%026x" % (first + each) for each in range(count)]  # an f-string takes a third longer
 
 
 def microseconds(what: str, duration: object) -> int:

@@ -21,6 +21,7 @@ from jobcore.errors import (
     Uncertain,
     UnknownJob,
 )
+from jobcore.pushing import new_ids
 from jobcore.testing import START, ManualClock
 
 SECOND = 1_000_000
@@ -77,6 +78,14 @@ def test_made_up_ids_are_short_distinct_and_sort_by_time() -> None:
     assert {len(id) for id in ids} == {26}
     assert len(set(ids)) == 1000
     assert [id[:13] for id in ids] == sorted(id[:13] for id in ids)
+
+
+def test_made_up_ids_of_a_batch_are_distinct_whatever_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    for drawn in (lambda bits: 0, lambda bits: 2**bits - 1):
+        monkeypatch.setattr("jobcore.pushing.getrandbits", drawn)
+        ids = new_ids(1000)
+        assert ids == sorted(set(ids))
+        assert {len(id) for id in ids} == {26}
 
 
 def test_many_are_stored_in_one_round_trip_in_their_order() -> None:
@@ -205,7 +214,7 @@ def test_one_bad_job_of_many_has_none_stored() -> None:
     assert queue.jobs() == []
 
 
-@pytest.mark.parametrize("ids", [[], ["one"], ["one", "two", "three"], "ab"])
+@pytest.mark.parametrize("ids", [[], ["one"], ["one", "two", "three"], "ab", iter(["one", "two"]), 2])
 def test_there_is_one_id_for_each_job(ids: Any) -> None:
     with pytest.raises(InvalidArgument, match="one id for each of the 2 jobs"):
         emails().enqueue_many([Email("a"), Email("b")], ids=ids)
