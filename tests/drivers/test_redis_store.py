@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from jobcore.backend import Claim, Fail, Keep, Push, Refused, Retry, Return, State, Succeed
+from jobcore.backend import Answer, Claim, Fail, Keep, Push, Refused, Retry, Return, State, Succeed
 from jobcore.backends.redis import RedisBackend, connect, scripts
 from jobcore.testing import START, ManualClock
 
@@ -225,6 +225,19 @@ def test_a_full_server_takes_no_jobs_and_lets_all_others_end(backend: RedisBacke
     assert set(backend.settle("q", batch, Keep(failed=2, succeeded=2))) == {"done"}
     assert len(claim(backend, call=b"d" * 16)) == 30 + 10 + 1
     assert backend.counts("q").failed == 2
+
+
+class Text(str):
+    """As other libraries have them, for names or for arrays."""
+
+    __slots__ = ()
+
+
+def test_an_id_may_be_of_another_class_of_text(backend: RedisBackend) -> None:
+    id = Text("id")
+    assert backend.push("q", [Push(id, b"x")])[0].created
+    assert backend.get("q", [id]) == backend.get("q", ["id"]) != [None]
+    assert backend.remove("q", [id]) == [Answer.DONE]
 
 
 def test_a_server_that_lost_the_scripts_is_given_them_again(backend: RedisBackend, store: redis.Redis) -> None:

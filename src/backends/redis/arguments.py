@@ -15,7 +15,7 @@ _BY_KEY: Final = frozenset({State.READY, State.SCHEDULED, State.RUNNING})
 _LONGEST: Final = 2**32 - 1
 """Seconds, 136 years: what is to be remembered for longer is remembered for as long."""
 
-encode: Final = msgpack.Encoder().encode
+encode: Final = msgpack.Encoder(enc_hook=str.__str__).encode  # for text of a class of its own
 """A batch as one word; Redis reads it with `cmsgpack`."""
 
 
