@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from jobcore import Job, Queue, clocks
-from jobcore.backend import Fail, Finding, Level, Push, State, Succeed
+from jobcore.backend import Counts, Fail, Finding, Level, Push, Refused, State, Succeed
 from jobcore.backends.memory import MemoryBackend
 from jobcore.backends.sqlite import SqliteBackend
 from jobcore.cli.app import app
@@ -187,6 +187,22 @@ def test_the_jobs_of_a_program_are_decoded(
     result = run("doctor", stored, "shopdoctor:mail")
     assert result.exit_code == 1
     assert "unknown jobs" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("refused", "targets"), [("queues", ["sqlite:///jobs.db"]), ("counts", ["video", "sqlite:///jobs.db"])]
+)
+def test_what_it_may_not_read_hides_nothing_of_the_store(
+    run: Run, stored: str, monkeypatch: pytest.MonkeyPatch, refused: str, targets: list[str]
+) -> None:
+    def refuse(*_: object) -> Counts:
+        raise Refused("permission denied for table jobs")
+
+    monkeypatch.setattr(SqliteBackend, refused, refuse)
+    result = run("doctor", *targets, "--json")
+    told = {one["about"]: one for one in json.loads(result.stdout)["findings"]}
+    assert {"file", "durability", "queues"} <= set(told)
+    assert (told["queues"]["level"], told["queues"]["found"]) == ("note", "refused: permission denied for table jobs")
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import msgspec
 import typer
 from rich.text import Text
 
-from jobcore.backend import Diagnoses, Finding, Level
+from jobcore.backend import Backend, Diagnoses, Finding, Level, Refused
 from jobcore.cli import options, output
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.secrets import without_passwords
 from jobcore.cli.targets import all_queues, open_queue, open_store, unmade_yet
 from jobcore.doctor import examine_queue, examine_store, worst
 from jobcore.errors import ConfigurationError
+from jobcore.queue import Queue
 
 _STYLES: Final = {Level.OK: "green", Level.NOTE: "cyan", Level.WARNING: "yellow", Level.DANGER: "bold red"}
 
@@ -58,19 +59,25 @@ def _is_url(text: str) -> bool:
 
 def _examine(stack: ExitStack, targets: Sequence[str], url: str | None) -> Iterator[Told]:
     """The stores' findings first, then those of each queue."""
-    if targets:
-        queues = [stack.enter_context(open_queue(target, url)) for target in targets]
-        backends = list({id(queue.backend): queue.backend for queue in queues}.values())
-    else:
-        backends = [open_store(stack, url)]
-        queues = all_queues(backends[0]) if isinstance(backends[0], Diagnoses) else []
+    queues = [stack.enter_context(open_queue(target, url)) for target in targets]
+    backends = list({id(queue.backend): queue.backend for queue in queues}.values()) or [open_store(stack, url)]
     for backend in backends:
         yield from (("store", finding) for finding in examine_store(backend))
-    known = {queue.name for queue, target in zip(queues, targets, strict=False) if ":" in target}
-    for queue in queues:
-        if unmade_yet(queue.backend):
-            continue  # it holds nothing, and some are made by counting that
-        yield from ((queue.name, finding) for finding in examine_queue(queue, decode=queue.name in known))
+    known = {queue.name for queue, target in zip(queues, targets, strict=True) if ":" in target}
+    try:
+        for queue in queues if targets else _queues_of(backends[0]):
+            if unmade_yet(queue.backend):
+                continue  # it holds nothing, and some are made by counting that
+            yield from ((queue.name, finding) for finding in examine_queue(queue, decode=queue.name in known))
+    except Refused as error:  # as to who may only push: what was found of the store stands
+        yield (
+            "store",
+            Finding(Level.NOTE, "queues", f"refused: {error}", "how their jobs fare is not known here"),
+        )
+
+
+def _queues_of(backend: Backend) -> list[Queue[Any]]:
+    return all_queues(backend) if isinstance(backend, Diagnoses) else []
 
 
 def _print(found: Sequence[Told], level: Level) -> None:
