@@ -170,6 +170,11 @@ def test_only_the_queues_that_are_named_are_looked_at(run: Run, stored: str) -> 
     assert {one["where"] for one in told["findings"]} == {"store", "video"}
 
 
+def test_a_name_that_holds_nothing_is_not_passed_over_as_sound(run: Run, stored: str) -> None:
+    assert "queue 'vidoe' holds no jobs; the store has mail, video" in run("doctor", "vidoe", stored).stderr
+    assert "holds no jobs" not in run("doctor", "video", stored).stderr
+
+
 def test_a_warning_says_what_follows_and_what_to_do_and_fails(run: Run, stored: str) -> None:
     result = run("doctor", f"{stored}?synchronous=NORMAL")
     assert result.exit_code == 1

@@ -12,7 +12,7 @@ from jobcore.backend import Backend, Diagnoses, Finding, Level, Refused
 from jobcore.cli import options, output
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.secrets import without_passwords
-from jobcore.cli.targets import all_queues, open_queue, open_store, unmade_yet
+from jobcore.cli.targets import all_queues, open_queue, open_store, tell_if_unheard, unmade_yet
 from jobcore.doctor import examine_queue, examine_store, worst
 from jobcore.errors import ConfigurationError
 from jobcore.queue import Queue
@@ -68,6 +68,7 @@ def _examine(stack: ExitStack, targets: Sequence[str], url: str | None) -> Itera
         for queue in queues if targets else _queues_of(backends[0]):
             if unmade_yet(queue.backend):
                 continue  # it holds nothing, and some are made by counting that
+            tell_if_unheard(queue)
             yield from ((queue.name, finding) for finding in examine_queue(queue, decode=queue.name in known))
     except Refused as error:  # as to who may only push: what was found of the store stands
         yield (
