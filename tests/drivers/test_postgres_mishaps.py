@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 
 import psycopg
 import pytest
-from core.loops import few_threads
+from core.loops import few_threads, pause, running
 from psycopg.errors import DeadlockDetected, FeatureNotSupported
 
-from jobcore.backend import Push, Refused, Unavailable
+from jobcore import Queue, Worker
+from jobcore.backend import Claimed, Push, Refused, Unavailable
 from jobcore.backends.postgres import PostgresBackend, connect
 from jobcore.backends.postgres.claiming import Claiming
 from jobcore.backends.postgres.connections import Connection
@@ -165,3 +166,25 @@ def test_a_thread_that_could_not_start_is_started_by_the_next_call(
         backend.wait(["q"], 0)
     backend.wait(["q"], 0)
     assert missing in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_job_that_somebody_has_locked_is_not_asked_for_over_and_over(
+    backend: PostgresBackend, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims, claim = list[str](), backend.claim
+
+    def counted(queue: str, *given: Any) -> Claimed:
+        claims.append(queue)
+        return claim(queue, *given)
+
+    monkeypatch.setattr(backend, "claim", counted)
+    queue: Queue[None] = Queue("q", backend)
+    ran = threading.Event()
+    queue.job(ran.set, name="job").enqueue()
+    with psycopg.connect(postgres_url) as other:
+        other.execute(f"SELECT FROM {backend._database.statements.schema}.jobs FOR UPDATE")
+        with running(Worker(queue, monitor=False)):
+            pause()
+            assert len(claims) < 30
+            other.rollback()
+            assert ran.wait(PATIENCE)

@@ -185,7 +185,7 @@ class PostgresBackend:
         """See `Wakes.wait`."""
         for queue in queues:
             check_queue(queue)
-        due = self._waiting.wait(queues, timeout)
+        due = self._waiting.wait(queues, timeout, {queue for queue in queues if self._claiming.barred(queue)})
         for queue in due:
             self._claiming.expect(queue)
         return due

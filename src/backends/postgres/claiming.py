@@ -21,24 +21,27 @@ class Claiming:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._marks: dict[str, Marks] = {}
-        self._expected: dict[str, bool] = {}
+        self._futile: dict[str, int] = {}  # how many claims in a row found none of the jobs that were told to be due
 
     def expect(self, queue: str) -> None:
         """Be told that a job is due there. If that was so before and a claim found none, the next looks at everything.
 
         So who waits does not go round and round for a job that some program made ready at a place long passed.
         """
-        if self._expected.get(queue):
+        if self._futile.setdefault(queue, 0):
             self._marks.pop(queue, None)
-        self._expected[queue] = False
+
+    def barred(self, queue: str) -> bool:
+        """Whether what is due there can't be had just now, though everything was looked at: somebody has locked it."""
+        return self._futile.get(queue, 0) > 1
 
     def claim(self, queue: str, asked: Parameters) -> Claimed:
         """Claim; `asked` are the parameters of claim.sql without the marks."""
         claimed = self._claim(queue, asked)
         if claimed.claims:
-            self._expected.pop(queue, None)
-        elif queue in self._expected:
-            self._expected[queue] = True
+            self._futile.pop(queue, None)
+        elif queue in self._futile:
+            self._futile[queue] += 1
         return claimed
 
     def _claim(self, queue: str, asked: Parameters) -> Claimed:

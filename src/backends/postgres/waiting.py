@@ -19,6 +19,9 @@ _SHORTEST: Final = 0.001
 _IN_FLIGHT: Final = 0.05
 """Seconds in which a push that began before our announcement, and so can't have seen it, has very likely ended."""
 
+_BARRED: Final = 0.05
+"""Seconds for which to leave alone what nobody can claim: who tells of it at once is asked again at once."""
+
 
 class Waiter:
     """One call that waits: for which queues, and what it was told."""
@@ -56,15 +59,18 @@ class Waiting:
         self._call_all()
         self._listener.stop()
 
-    def wait(self, queues: Collection[str], timeout: float) -> set[str]:
-        """See `Wakes.wait`."""
+    def wait(self, queues: Collection[str], timeout: float, barred: Collection[str] = ()) -> set[str]:
+        """See `Wakes.wait`. What is due already in the queues that are `barred` is told of a moment later."""
         self._database.make()
-        deadline = time.monotonic() + min(timeout, _LONGEST)
+        begun = time.monotonic()
+        deadline = begun + min(timeout, _LONGEST)
         pause = inf
         with self._waiter(queues) as waiter:
             while True:
                 waiter.called.clear()
                 until, fresh = self._look(queues, deadline)
+                bar = min(begun + _BARRED, deadline) - time.monotonic()
+                until |= {queue: max(bar, seconds) for queue, seconds in until.items() if queue in barred}
                 due = {queue for queue, seconds in until.items() if seconds <= 0}
                 pause = _SHORTEST if fresh else 2 * pause  # for what is in flight
                 nap = min([deadline - time.monotonic(), *until.values(), pause if pause < _IN_FLIGHT else inf])
