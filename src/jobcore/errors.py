@@ -52,7 +52,8 @@ class Uncertain(BackendError):
 class EnqueueUncertain(JobcoreError):
     """It is not known whether the store took these jobs.
 
-    Enqueuing again with the same ids does no harm: what was stored is not stored twice.
+    Enqueuing again with the same ids does no harm: what is stored is not stored twice. Only a job that has run by then,
+    under an id that was made up, runs once more.
 
     Attributes:
         ids: the ids under which the jobs were sent.
