@@ -152,8 +152,9 @@ def test_missing_rights_are_named_with_the_grant_that_mends_them(backend: Postgr
     with session(url) as admin:
         admin.execute("CREATE ROLE doctored LOGIN")
         try:
-            admin.execute("GRANT USAGE ON SCHEMA jobcore TO doctored")
             theirs = url.replace("//jobcore@", "//doctored@")
+            assert 'GRANT USAGE ON SCHEMA "jobcore" TO …;' in [finding.remedy for finding in _findings(theirs)]
+            admin.execute("GRANT USAGE ON SCHEMA jobcore TO doctored")
             assert told_at(theirs, "schema").level is Level.OK  # which they may not see; that is told apart
             with closing(open_backend(theirs)) as blind, pytest.raises(Refused, match="permission denied"):
                 blind.queues()

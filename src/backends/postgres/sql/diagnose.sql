@@ -1,13 +1,17 @@
 -- diagnose: what the server tells of itself, of this schema's tables, and of what this user may do.
 --
 -- No parameters. Gives one row, one JSON object. Reads catalogs and statistics; locks nothing. Works without the schema.
-WITH privilege (object, wanted, granted) AS (
-    SELECT 'TABLE ' || name, wanted, has_table_privilege(to_regclass(name), wanted)
-    FROM unnest(ARRAY[
-        '{schema}.jobs', '{schema}.returns', '{schema}.sleepers', '{schema}.kept', '{schema}.uncounted']) AS name,
-        unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted
+WITH relation (name, oid) AS (  -- by the catalog, as to_regclass fails without USAGE on the schema
+    SELECT relname, oid FROM pg_class WHERE relnamespace = to_regnamespace('{schema}')
+),
+privilege (object, wanted, granted) AS (
+    SELECT 'TABLE {schema}.' || name, wanted, has_table_privilege(oid, wanted)
+    FROM relation, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted
+    WHERE name IN ('jobs', 'returns', 'sleepers', 'kept', 'uncounted')
     UNION ALL
-    SELECT 'SEQUENCE {schema}.batches', 'USAGE', has_sequence_privilege(to_regclass('{schema}.batches'), 'USAGE')
+    -- Not by WHERE: the planner may ask this of tables first, which is an error.
+    SELECT 'SEQUENCE {schema}.batches', 'USAGE', CASE name WHEN 'batches' THEN has_sequence_privilege(oid, 'USAGE') END
+    FROM relation
     UNION ALL
     SELECT 'SCHEMA {schema}', 'USAGE', has_schema_privilege(to_regnamespace('{schema}'), 'USAGE')
 ),
@@ -48,11 +52,11 @@ SELECT json_build_object(
     ),
     'autovacuum', current_setting('autovacuum')::bool AND NOT EXISTS (
         SELECT FROM pg_class
-        WHERE oid = to_regclass('{schema}.jobs') AND 'autovacuum_enabled=false' = ANY (reloptions)
+        WHERE oid = (SELECT oid FROM relation WHERE name = 'jobs') AND 'autovacuum_enabled=false' = ANY (reloptions)
     ),
-    'live', coalesce(pg_stat_get_live_tuples(to_regclass('{schema}.jobs')), 0),
-    'dead', coalesce(pg_stat_get_dead_tuples(to_regclass('{schema}.jobs')), 0),
-    'made', to_regclass('{schema}.migrations') IS NOT NULL,
+    'live', coalesce(pg_stat_get_live_tuples((SELECT oid FROM relation WHERE name = 'jobs')), 0),
+    'dead', coalesce(pg_stat_get_dead_tuples((SELECT oid FROM relation WHERE name = 'jobs')), 0),
+    'made', EXISTS (SELECT FROM relation WHERE name = 'migrations'),
     'may_make', has_database_privilege(current_database(), 'CREATE'),
     'missing', (
         SELECT json_object_agg(object, list)
@@ -60,7 +64,7 @@ SELECT json_build_object(
     ),
     'triggers', (
         SELECT count(*) FROM pg_trigger
-        WHERE tgrelid = to_regclass('{schema}.jobs') AND tgenabled IN ('O', 'A')
+        WHERE tgrelid = (SELECT oid FROM relation WHERE name = 'jobs') AND tgenabled IN ('O', 'A')
             AND tgname IN ('jobs_inserted', 'jobs_deleted', 'jobs_updated', 'jobs_truncated')
     )
 )
