@@ -207,7 +207,10 @@ def test_what_it_may_not_read_hides_nothing_of_the_store(
     result = run("doctor", *targets, "--json")
     told = {one["about"]: one for one in json.loads(result.stdout)["findings"]}
     assert {"file", "durability", "queues"} <= set(told)
-    assert (told["queues"]["level"], told["queues"]["found"]) == ("note", "refused: permission denied for table jobs")
+    assert (told["queues"]["level"], told["queues"]["found"]) == (
+        "note",
+        "they can't be looked at: permission denied for table jobs",
+    )
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def _examine(stack: ExitStack, targets: Sequence[str], url: str | None) -> Itera
     except Refused as error:  # as to who may only push: what was found of the store stands
         yield (
             "store",
-            Finding(Level.NOTE, "queues", f"refused: {error}", "how their jobs fare is not known here"),
+            Finding(Level.NOTE, "queues", f"they can't be looked at: {error}", "how their jobs fare is not known here"),
         )
 
 
