@@ -36,6 +36,9 @@ PREFETCH_JOBS: Final = 1000
 PREFETCH_BYTES: Final = 8 * 2**20
 """What a worker claims ahead at the most."""
 
+MOST_REFUSED: Final = 1000
+"""With so many settlements of a queue refused, no more is claimed there: most likely the store takes none."""
+
 STALE_SECONDS: Final = 0.1
 """What no hand has taken for so long goes back to the queue."""
 
@@ -268,6 +271,8 @@ class Mover:
         """How many jobs to claim from a queue now: for free hands, and ahead of them what should start soon."""
         shift = self.shift
         if shift.stopping or shift.lonely or shift.exhausted or (shift.until_empty and shift.emptied):
+            return 0
+        if sum(task.setting is lane for task in self._settler.refused) >= MOST_REFUSED:
             return 0
         ahead = self._ahead() if self._bytes < PREFETCH_BYTES else 0
         room = shift.hands.count + ahead - shift.outstanding

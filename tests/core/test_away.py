@@ -241,6 +241,24 @@ def test_a_job_that_cannot_be_settled_does_not_hold_up_its_neighbours():
         eventually(lambda: states(queue) == {"running": 1})
 
 
+def test_where_many_settlements_are_refused_no_more_is_claimed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("jobcore.mover.MOST_REFUSED", 10)
+    monkeypatch.setattr("jobcore.outage._MOST_SECONDS", 0.02)
+    store, told = Picky("bad"), Told()
+    queue, ran = counting(store, name="bad")
+    good = Queue("good", store, keep_succeeded=10)
+    job = good.job(lambda: None, name="job")
+    options: dict[str, Any] = {"concurrency": 2, "prefetch": 1, "settle_every": 0}
+    with running(Worker(queue, good, monitor=False, on_event=told, **options)):
+        eventually(lambda: len(ran) >= 10 and len(told.of(Kind.AWAY)) > 40)
+        assert len(ran) < 20  # some were claimed while the tenth was being refused
+        job.enqueue()
+        eventually(lambda: states(good) == {"succeeded": 1})
+        store.name = ""
+        eventually(lambda: states(queue) == {"succeeded": 30})
+    assert sorted(ran) == list(range(30))
+
+
 def test_a_queue_that_cannot_be_settled_does_not_stop_another_on_the_same_store():
     store = Picky("bad")
     bad, good = Queue("bad", store), Queue("good", store)
