@@ -247,6 +247,7 @@ class Play:
             origin,
             queues=[queue for queue, _ in self._queues.values()],
             lease=self._lease,
+            apart=self._draw.random() < 0.5,
             ledger=self.ledger,
         )
         process.start(self._client(process))

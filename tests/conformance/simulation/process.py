@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import inf
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ class Process(Life):
         origin: what its clock begins at.
         queues: what it runs.
         lease: seconds.
+        apart: whether each queue has a mover of its own, as where they are in different stores.
         ledger: told of its events and of its end.
     """
 
@@ -50,12 +52,14 @@ class Process(Life):
         *,
         queues: Sequence[Queue[Any]],
         lease: float,
+        apart: bool,
         ledger: Ledger,
     ) -> None:
         super().__init__(name, origin)
         self._stage = stage
         self._queues = queues
         self._lease = lease
+        self._apart = apart
         self._ledger = ledger
         self._teller = _Told(lambda events: ledger.hear(self, events))
         self._shift = Shift(holder=name, lease=lease, poll_interval=POLL_SECONDS, grace=GRACE_SECONDS)
@@ -78,20 +82,31 @@ class Process(Life):
 
     def _live(self) -> None:
         lanes = [Lane(queue, Binding(self._backend), None) for queue in self._queues]
-        mover = Mover(self._shift, self._backend, lanes)
-        mover.bell = TurnBell(self._stage)
-        mover.aside = TurnAside(self._stage, self)
-        self._shift.begin([mover], self._teller)
-        keeper = Keeper(mover, self._backend, self._lease)
-        self._stage.start(self, lambda: every(self._lease / 12, keeper.step, self._ended))
+        movers = [self._mover(its) for its in ([[lane] for lane in lanes] if self._apart else [lanes])]
+        self._shift.begin(movers, self._teller)
         recoveries = recoveries_of(self, self._queues, self._backend, self._lease)
         self._shift.look_after(recoveries)
         self._stage.start(self, lambda: watch(recoveries, self._lease / 10, self._ended))
         for _ in range(HANDS):
             self._stage.start(self, self._hands.serve)
-        mover.run()
+        over: list[Mover] = []
+        for mover in movers:
+            self._stage.start(self, partial(self._move, mover, over))
+        self._stage.wait(inf, lambda: len(over) == len(movers))
         self._ledger.leave(self)
         self.dead = True
+
+    def _mover(self, lanes: list[Lane]) -> Mover:
+        mover = Mover(self._shift, self._backend, lanes)
+        mover.bell = TurnBell(self._stage)
+        mover.aside = TurnAside(self._stage, self)
+        keeper = Keeper(mover, self._backend, self._lease)
+        self._stage.start(self, lambda: every(self._lease / 12, keeper.step, self._ended))
+        return mover
+
+    def _move(self, mover: Mover, over: list[Mover]) -> None:
+        mover.run()
+        over.append(mover)
 
 
 def recoveries_of(life: Life, queues: Iterable[Queue[Any]], backend: Backend, lease: float) -> list[Recovery]:
