@@ -185,6 +185,14 @@ def test_enqueue_of_an_id_that_is_there_stores_nothing_and_says_so(
     assert "ready already" in again.stderr
 
 
+def test_enqueue_says_of_the_store_that_was_named_that_it_is_gone(run: Run, shop: Any, tmp_path: Path) -> None:
+    shop.video.job(name="send")(shop.send.__wrapped__)
+    with shop.video.using("sqlite:///own.db"):
+        result = run("enqueue", "shop:video", "send", MADE, "--url", "memory://")
+    assert "the job ends with this command" in result.stderr
+    assert not (tmp_path / "own.db").exists()  # which nobody spoke of
+
+
 @pytest.mark.parametrize("option", [("--delay", "1h30m"), ("--run-at", "2200-01-01T00:00:00+01:00")])
 def test_enqueue_for_later(printed: Callable[..., Any], mail: Queue[None], option: tuple[str, str]) -> None:
     assert printed("enqueue", "shop:mail", "send", MADE, *option)["state"] == "scheduled"

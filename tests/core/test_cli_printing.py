@@ -1,4 +1,4 @@
-"""What `jobcore` does where its output, or a file that it was asked for, can't be written."""
+"""What `jobcore` does where its output, or a file that it was asked for, can't be written; what `prove` refuses."""
 
 import os
 import subprocess
@@ -55,6 +55,19 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
     result = CliRunner().invoke(app, [*command, file])
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.replace("\n", " ").startswith(f"Error: {file} can't be written")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--lease=0", "lease is more than 0 seconds"), ("--restart-command=", "--restart-command is empty")],
+)
+def test_what_prove_is_told_is_checked_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["prove", "sqlite:///a.db", "--jobs", "1", option])
+    assert (result.exit_code, result.stderr) == (2, f"Error: {said}\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -37,12 +37,13 @@ def enqueue(
         (pushed,) = found.enqueue_many(
             [value], delay=delay, run_at=when, priority=priority, ids=None if id is None else [id]
         )
+        backend = found.backend  # the one of --url, which is the queue's until here
     if json:
         output.print_json({"queue": found.name, **msgspec.structs.asdict(pushed)})
         return
     output.console().print(pushed.id)
-    if isinstance(found.backend, Confined):
-        output.say(f"the job ends with this command: its queue is kept in {found.backend.confined()}")
+    if isinstance(backend, Confined):
+        output.say(f"the job ends with this command: its queue is kept in {backend.confined()}")
     if not pushed.created:
         output.say(f"nothing was stored: this id is {pushed.state or 'remembered'} already")
 

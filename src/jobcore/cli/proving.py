@@ -20,6 +20,7 @@ from jobcore.cli import options, output
 from jobcore.cli.exits import ExitCode
 from jobcore.cli.secrets import given_url
 from jobcore.errors import ConfigurationError, JobcoreError
+from jobcore.loops import check_positive
 
 if TYPE_CHECKING:
     from jobcore.prove.report import Report
@@ -86,13 +87,13 @@ def prove(
         dict(zip(Kind, numbers, strict=True)),
         workers,
         producers,
-        lease,
+        check_positive("lease", lease),
         concurrency,
         secrets.randbelow(_SEEDS) if seed is None else seed,
         keep,
     )
     options.check_files(picture)
-    restart = _restarting(restart_command) if restart_command else None
+    restart = _restarting(restart_command) if restart_command is not None else None
     report = carry_out(settings, restart, picture)
     if json:
         output.print_json(report.document())
@@ -178,7 +179,8 @@ def _restarting(command: str) -> Callable[[], object]:
                 words, capture_output=True, check=True, text=True, timeout=_RESTART_SECONDS
             )
         except subprocess.CalledProcessError as error:
-            raise JobcoreError(f"the restart command ended with {error.returncode}: {error.stderr.strip()}") from None
+            said = error.stderr.strip() or "it said nothing"
+            raise JobcoreError(f"the restart command ended with {error.returncode}: {said}") from None
         except (OSError, subprocess.TimeoutExpired) as error:
             raise JobcoreError(f"the restart command: {error}") from None
 
