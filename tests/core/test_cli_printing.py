@@ -25,7 +25,7 @@ def run(*arguments: str, stdout: int, unbuffered: bool, folder: Path | None = No
 
 
 @pytest.mark.parametrize("unbuffered", [False, True])
-@pytest.mark.parametrize("arguments", [("--help",), ("migrate", "postgresql://db", "--sql", "--since", "0")])
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
 def test_a_full_disk_is_told_in_a_line(arguments: tuple[str, ...], unbuffered: bool) -> None:
     assert run(*arguments, stdout=os.open("/dev/full", os.O_WRONLY), unbuffered=unbuffered) == (1, FULL)
 
