@@ -187,12 +187,26 @@ class Worker:
         self._shift.until_empty = until_empty
         with self._monitor():
             first, *others = self._shift.movers
-            threads = [threading.Thread(target=mover.run, name="jobcore-mover", daemon=True) for mover in others]
-            for thread in threads:
-                thread.start()
-            first.run()
-            for thread in threads:
-                thread.join()
+            with ExitStack() as stack:
+                for mover in others:
+                    thread = threading.Thread(target=self._run_mover, args=[mover], name="jobcore-mover", daemon=True)
+                    with self._all_or_none():
+                        thread.start()
+                    stack.callback(thread.join)
+                self._run_mover(first)
+
+    def _run_mover(self, mover: Mover) -> None:
+        with self._all_or_none():
+            mover.run()
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Where one mover breaks down, have all stop: who went on would claim what nobody runs."""
+        try:
+            yield
+        except BaseException:
+            self._shift.stop(now=True)
+            raise
 
     def _step(self) -> int:
         given = 0

@@ -303,3 +303,27 @@ def test_a_sync_job_that_returns_an_awaitable_after_its_worker_left_starts_nothi
     eventually(lambda: threads() == [])
     assert awaited == []
     assert states(queue) == {"running": 1}
+
+
+class Panic(BaseException):
+    """As a library in Rust raises it."""
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_mover_that_breaks_down_takes_the_others_along(bad: int, monkeypatch: pytest.MonkeyPatch):
+    """Else they would go on claiming, with nobody to run what they claim."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    backends = [Faulty(), Faulty()]
+    first, second = (Queue(f"{number}", backend) for number, backend in enumerate(backends))
+
+    def panic(verb: str) -> None:
+        if verb == "claim":
+            raise Panic
+
+    backends[bad].after = panic
+    worker = Worker(first, second, monitor=False)
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    eventually(lambda: threads() == [])
