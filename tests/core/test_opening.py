@@ -6,7 +6,7 @@ import contextvars
 import threading
 
 import pytest
-from core.loops import BOUND, eventually, threads
+from core.loops import BOUND, eventually, few_threads, threads
 
 from jobcore.backend.opening import MOST_HANGING, Opener
 
@@ -54,3 +54,12 @@ def test_attempts_that_hang_are_bounded_until_they_end() -> None:
     eventually(lambda: "jobcore-open" not in threads())
     with pytest.raises((ZeroDivisionError, TimeoutError), match=r"division|within"):
         opener(lambda: 1 / 0, bool)  # others are tried again
+
+
+def test_an_attempt_that_found_no_thread_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    opener = Opener(BOUND)
+    few_threads(monkeypatch, "jobcore-open", 1)
+    with pytest.raises(RuntimeError, match="thread"):
+        opener(lambda: "opened", lambda _: None)
+    assert opener(lambda: "opened", lambda _: None) == "opened"
+    eventually(lambda: not opener._attempts)

@@ -30,7 +30,6 @@ class Opener:
         if sum(attempt.cancelled() for attempt in list(self._attempts)) >= MOST_HANGING:
             raise TimeoutError(f"{MOST_HANGING} earlier attempts to connect hang still")
         attempt: Future[T] = Future()
-        self._attempts.add(attempt)
         context = contextvars.copy_context()
         arguments = self._attempt, attempt, opens, discard
         threading.Thread(target=context.run, args=arguments, name="jobcore-open", daemon=True).start()
@@ -46,6 +45,7 @@ class Opener:
             raise
 
     def _attempt(self, attempt: Future[T], opens: Callable[[], T], discard: Callable[[T], object]) -> None:
+        self._attempts.add(attempt)  # only now, as this thread might not have been to be had
         try:
             opened = opens()
         except BaseException as error:  # noqa: BLE001 -- it is the caller's to know
