@@ -276,6 +276,15 @@ def test_the_debugger_prints_the_queue_until_it_is_stopped(queue: Queue[None]) -
     assert len(lines) == 1 + 10 + 1
 
 
+def test_the_debugger_shows_what_this_program_does_not_know_as_it_is_stored() -> None:
+    queue: Queue[None] = Queue("unknown", "memory://")
+    queue.backend.push("unknown", [Push("a", b'{"job":"Send","args":{}}'), Push("b", b"\x1b[2J" + bytes(10**6))])
+    _, known_elsewhere, rubbish = snapshot(queue).splitlines()
+    assert known_elsewhere == '  ready    {"job":"Send","args":{}}'
+    assert rubbish.startswith(r"  ready    b'\x1b[2J")
+    assert len(rubbish) < 1000
+
+
 def test_a_debugger_that_never_rests_is_refused(queue: Queue[None]) -> None:
     with pytest.raises(InvalidArgument, match="interval is more than 0 seconds"):
         debugger(queue, 0.0)
