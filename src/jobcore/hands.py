@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -22,6 +23,8 @@ from jobcore.eventloop import Loop
 from jobcore.run import Raised, Task, call, conclude, limited
 from jobcore.timeouts import Timeouts
 from jobcore.transactions import THREAD_ONLY, end
+
+_log: Final = logging.getLogger("jobcore")
 
 _SPELL: Final = 0.001
 """Seconds of expected work that are worth waking a thread for."""
@@ -49,6 +52,7 @@ class Hands:
         self._threads = self._parked = 0
         self._mean = 1.0  # seconds of a sync run, smoothed; long until known, so that the first ones get a thread each
         self._cancelled = self._closed = False
+        self._short = False  # of threads, when one was last to be started
 
     @property
     def waiting(self) -> int:
@@ -121,11 +125,16 @@ class Hands:
     def _start(self) -> bool:
         """Whether another thread could be started; if not, what waits is nudged again."""
         thread = threading.Thread(target=self._serve, name=f"jobcore-hand-{self._threads + 1}", daemon=True)
-        with suppress(RuntimeError):  # no more threads are to be had just now
+        try:
             thread.start()
-            self._threads += 1
-            return True
-        return False
+        except RuntimeError:  # no more threads are to be had just now
+            if not self._short:
+                _log.warning("no thread can be started for jobs: they wait for those there are, or until one can")
+            self._short = True
+            return False
+        self._short = False
+        self._threads += 1
+        return True
 
     def _serve(self) -> None:
         """The life of a thread: work while there is work, then wait to be woken."""

@@ -283,7 +283,9 @@ def test_a_worker_leaves_no_thread_behind():
 
 
 @pytest.mark.parametrize("missing", ["jobcore-hand", "jobcore-loop", "jobcore-timeouts"])
-def test_where_no_thread_can_start_jobs_wait_until_one_can(missing: str, monkeypatch: pytest.MonkeyPatch):
+def test_where_no_thread_can_start_jobs_wait_until_one_can(
+    missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     backend, ran, told = Faulty(), list[int](), Told()
     queue = Queue("q", backend, keep_succeeded=10)
 
@@ -302,3 +304,4 @@ def test_where_no_thread_can_start_jobs_wait_until_one_can(missing: str, monkeyp
         eventually(lambda: left == [0] or missing == "jobcore-timeouts")
     assert sorted(ran) == [1, 2, 3, 4]
     assert not told.of(Kind.AWAY, Kind.REFUSED)
+    assert caplog.text.count("no thread can be started for jobs") == (missing == "jobcore-hand")
