@@ -415,3 +415,14 @@ async def join_and_commit(queue: Queue[None], url: str) -> None:
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await join_async(queue, connection)
         await connection.commit()
+
+
+@pytest.mark.parametrize("when", [{"delay": 1e11}, {"run_at": datetime(9999, 1, 1, tzinfo=UTC)}])
+def test_a_time_beyond_what_stores_count_is_refused_with_the_unit_of_its_limit(when: dict[str, Any]) -> None:
+    queue: Queue[None] = Queue("q", "memory://")
+
+    @queue.job
+    def work() -> None: ...
+
+    with pytest.raises(InvalidArgument, match=r"^(delay|run_at), in microseconds, is a whole number"):
+        queue.enqueue(work.job(), **when)

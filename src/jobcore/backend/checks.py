@@ -46,12 +46,12 @@ def check_push(queue: str, pushes: Sequence[Push]) -> None:
         check_id(push.id)
         if not (push.priority is push.delay is push.remember is _NOTHING):  # as nearly all are
             _check_whole("priority", push.priority, MIN_PRIORITY, MAX_PRIORITY)
-            _check_whole("delay", push.delay)
+            _check_whole("delay, in microseconds,", push.delay)
             _check_whole("remember", push.remember)
         if not isinstance(push.payload, bytes):
             raise InvalidArgument(f"a payload is bytes, not {type(push.payload).__name__}")
         if push.run_at is not None:
-            _check_whole("run_at", push.run_at)
+            _check_whole("run_at, in microseconds,", push.run_at)
             if push.delay:
                 raise InvalidArgument("delay and run_at exclude each other")
 
@@ -67,7 +67,7 @@ def check_reclaim(queue: str, limit: int, lease: int, holder: str, call: bytes, 
     check_queue(queue)
     check_id(holder)
     _check_whole("limit", limit)
-    _check_whole("lease", lease, 1)
+    _check_whole("lease, in microseconds,", lease, 1)
     _check_call(call)
     if of is not None:
         check_id(of)
@@ -76,7 +76,7 @@ def check_reclaim(queue: str, limit: int, lease: int, holder: str, call: bytes, 
 def check_extend(queue: str, holds: Sequence[Hold], lease: int) -> None:
     """The arguments of `extend`."""
     check_queue(queue)
-    _check_whole("lease", lease, 1)
+    _check_whole("lease, in microseconds,", lease, 1)
     for hold in holds:
         _check_hold(hold)
 
@@ -109,7 +109,7 @@ def _check_outcome(outcome: Outcome) -> None:
         case Succeed(value=value) if value is not None and not isinstance(value, bytes):
             raise InvalidArgument(f"a value is bytes, not {type(value).__name__}")
         case Retry(delay=delay):
-            _check_whole("delay", delay)
+            _check_whole("delay, in microseconds,", delay)
         case Fail(state=state) if state not in FINISHED or state is State.SUCCEEDED:
             raise InvalidArgument(f"a job fails as FAILED, TIMED_OUT or BROKEN, not {state!r}")
 
