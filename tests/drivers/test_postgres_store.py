@@ -37,6 +37,7 @@ from jobcore.backend import (
 )
 from jobcore.backends.postgres import PostgresBackend, connect
 from jobcore.backends.postgres.connections import failure
+from jobcore.backends.postgres.listing import asked
 from jobcore.backends.postgres.marks import Marks
 from jobcore.conformance.threads import together
 from jobcore.testing import ManualClock
@@ -609,6 +610,22 @@ class TestClaims:
         assert sum(together(lambda: settle(holds), lambda: settle(holds[::-1]))) == 50
 
 
+class TestListing:
+    @pytest.mark.parametrize(("first", "second"), [(State.READY, State.SCHEDULED), (State.SCHEDULED, State.READY)])
+    def test_a_page_reads_little_of_what_it_does_not_show(self, url: str, first: State, second: State) -> None:
+        clock = ManualClock()
+        backend = connect(url, clock=clock)
+        delay = {State.READY: 0, State.SCHEDULED: 10**9}
+        for state, priority, jobs in ((first, 1, 20_000), (second, 0, 30), (first, -1, 30)):
+            ids = [f"{state.value}-{n}-{priority}" for n in range(jobs)]
+            backend.push("q", [Push(id, b"", priority=priority, delay=delay[state]) for id in ids])
+        page = backend.peek("q", second, 10)
+        assert [entry.id for entry in page.entries] == [f"{second.value}-{n}-0" for n in range(10)]
+        for after in (None, page.next):
+            assert read(explain(backend, *asked("q", second, 10, after))) < 50
+        backend.close()
+
+
 class TestCaps:
     def test_what_other_programs_deleted_is_no_longer_counted_after_a_while(
         self, backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
@@ -686,7 +703,11 @@ def remembered_after(url: str, rounds: int, leave: Callable[[PostgresBackend], o
 def blocks(backend: PostgresBackend, marks: Marks) -> int:
     """The blocks that a claim by these marks reads."""
     claim = {"queue": "q", "jobs": 1, "lease": LEASE, "holder": "me", "call": uuid4().bytes, "max_bytes": 10**9}
-    plan = explain(backend, "claim", {**claim, **marks.parameters(), "onward": False})
+    return read(explain(backend, "claim", {**claim, **marks.parameters(), "onward": False}))
+
+
+def read(plan: str) -> int:
+    """The blocks that were read by a plan."""
     return int(plan.split("shared hit=", 1)[1].split()[0])
 
 

@@ -16,12 +16,17 @@ _LAST: Final = 2**63 - 1
 
 def peek(database: Database, queue: str, state: State, limit: int, after: str | None) -> Page:
     """A page of a state. The cursor is the key of its last entry."""
-    stem, start, asked = _listing(state)
-    key = start if after is None else _parse(after, start)
-    found = database.run(stem, {"queue": queue, "jobs": limit + 1, **asked, **key})
+    found = database.run(*asked(queue, state, limit, after))
     more = len(found) > limit
     cursor = ",".join(map(str, found[limit - 1][ENTRY_COLUMNS:])) if more else None
     return Page([entry(row) for row in found[:limit]], cursor)
+
+
+def asked(queue: str, state: State, limit: int, after: str | None) -> tuple[str, Parameters]:
+    """The stem and the parameters of the statement that gives a page, and one entry more if there is one."""
+    stem, start, rest = _listing(state)
+    key = start if after is None else _parse(after, start)
+    return stem, {"queue": queue, "jobs": limit + 1, **rest, **key}
 
 
 def _listing(state: State) -> tuple[str, dict[str, int], Parameters]:
