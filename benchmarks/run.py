@@ -23,7 +23,10 @@ from measure import STORES, Bench, Row
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("drain", "processes", "enqueue", "gathered", "bulk", "latency", "depth", "room", "sleepers", "mixed", "load")
+PARTS = (
+    "drain", "processes", "enqueue", "producers", "gathered", "bulk", "latency", "depth", "room", "sleepers", "mixed",
+    "load",
+)  # fmt: skip
 PACKAGES = ("jobcore-queue", "redis", "psycopg", "SQLAlchemy", "msgspec")
 
 

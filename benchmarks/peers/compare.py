@@ -6,7 +6,8 @@ Each rival is a program of its own in this folder, `with_NAME.py`, whose head sa
 it runs; it has an environment of its own in build/peers, made at first use. A round runs ours, the bare loop over our
 driver and each rival on that store: the program enqueues no-op jobs in an empty store, and then works on them in one
 process until it is killed. A job notes when it starts, in memory that the runner sees. A speed is that from the first
-start to the last; what counts is the ratio of ours to theirs in a round. A rival that can't be set up or does not run
+start to the last; what counts is the ratio of ours to theirs in a round. Those that can enqueue many jobs a call note
+how long that takes. A rival that can't be set up or does not run
 is told with the reason.
 """
 
@@ -23,7 +24,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from side import HERE, SCRATCH, Side, Unable, install, known, measured
+from side import HERE, SCRATCH, Side, Unable, install, known, measure
 
 sys.path.insert(0, str(HERE.parent))
 
@@ -57,7 +58,7 @@ def attempt(side: Side, bench: Bench) -> None:
     try:
         if side.needs:
             install(side)
-        side.speeds.append(measured(side, bench.url(side.store), bench.jobs(side.jobs)))
+        measure(side, bench.url(side.store), bench.jobs(side.jobs))
     except Unable as reason:
         side.trouble = str(reason)
 
@@ -103,10 +104,31 @@ def table(sides: Sequence[Side]) -> Table:
     return found
 
 
+def enqueues(sides: Sequence[Side]) -> Table:
+    """What those came to that can enqueue many jobs a call."""
+    ours = {side.store: side.enqueued for side in sides if side.name == "jobcore"}
+    found = Table("store", "rival", "enqueued/s, many a call", "ours", "ours / theirs", "quartiles", "goal")
+    for side in sides:
+        if side.name != "jobcore" and side.enqueued:
+            row = Row(side.name, ours[side.store], side.enqueued, at_least(1))
+            low, high = row.spread
+            found.add_row(
+                side.store,
+                side.title,
+                f"{median(row.bare):,.0f}",
+                f"{median(row.ours):,.0f}",
+                f"{row.value:.2f}",
+                f"{low:.2f} to {high:.2f}",
+                f"{row.goal}, {'reached' if row.met else 'MISSED'}",
+            )
+    return found
+
+
 def told(side: Side) -> dict[str, Any]:
     """A side for programs."""
     return {"name": side.name, "title": side.title, "store": side.store, "needs": [*side.needs], "jobs": side.jobs,
-            "settings": side.settings, "again": side.again, "speeds": side.speeds, "trouble": side.trouble}  # fmt: skip
+            "settings": side.settings, "again": side.again, "speeds": side.speeds, "enqueued": side.enqueued,
+            "trouble": side.trouble}  # fmt: skip
 
 
 def parsed() -> argparse.Namespace:
@@ -128,7 +150,7 @@ def main() -> None:
     SCRATCH.mkdir(parents=True, exist_ok=True)
     sides = ours_first([known()[name] for name in options.rivals or known()])
     compare(sides, options.rounds, options.scale, screen)
-    screen.print(table(sides))
+    screen.print(table(sides), enqueues(sides))
     for side in sides:
         if side.trouble:
             screen.print(f"{side.name}: {side.trouble}", markup=False)

@@ -44,7 +44,8 @@ class Side:
         settings: how it is used.
         again: whether a job whose worker died is run again without the user's doing.
         needs: what is to be installed for it; empty for ours.
-        speeds: jobs a second, a figure each round.
+        speeds: jobs a second that it runs, a figure each round.
+        enqueued: jobs a second that it stores, many a call; nothing where it can't, or was not asked to.
         trouble: why there is none.
     """
 
@@ -55,6 +56,7 @@ class Side:
     again: bool = True
     needs: Sequence[str] = ()
     speeds: list[float] = field(default_factory=list)
+    enqueued: list[float] = field(default_factory=list)
     trouble: str = ""
 
     @property
@@ -104,14 +106,17 @@ def install(side: Side) -> None:
     done.write_text(wanted)
 
 
-def measured(side: Side, url: str, jobs: int) -> float:
-    """Jobs a second of one run; raises `Unable`."""
+def measure(side: Side, url: str, jobs: int) -> None:
+    """Run a side once, and keep what it comes to; raises `Unable`."""
     with NamedTemporaryFile() as file, emptied(url) as scratch:
-        file.truncate(8 * jobs)
-        starts = memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
+        file.truncate(8 * (jobs + 1))
+        noted = memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
+        starts = noted[:jobs]
         with running(side, {"PEER_URL": scratch, "PEER_JOBS": str(jobs), "PEER_STAMPS": file.name}) as process:
             wait(starts, process, SCRATCH / f"{side.name}.log")
-        return (jobs - 1) / (max(starts) - min(starts))
+        side.speeds.append((jobs - 1) / (max(starts) - min(starts)))
+        if noted[jobs]:
+            side.enqueued.append(jobs / noted[jobs])
 
 
 @contextmanager

@@ -11,7 +11,7 @@
 import asyncio
 
 from bullmq import Job, Queue, Worker
-from peer import HANDS, JOBS, URL, astamp
+from peer import HANDS, JOBS, URL, astamp, enqueuing
 
 
 async def stamp(job: Job, _: str) -> None:
@@ -20,8 +20,10 @@ async def stamp(job: Job, _: str) -> None:
 
 async def main() -> None:
     queue = Queue("peer", {"connection": URL})
-    jobs = [{"name": "stamp", "data": {"number": number}, "opts": {"removeOnComplete": True}} for number in range(JOBS)]
-    await queue.addBulk(jobs)
+    with enqueuing():
+        options = {"removeOnComplete": True}
+        jobs = [{"name": "stamp", "data": {"number": number}, "opts": options} for number in range(JOBS)]
+        await queue.addBulk(jobs)
     worker = Worker("peer", stamp, {"connection": URL, "concurrency": HANDS})  # noqa: F841 - runs as long as it is held
     await asyncio.Event().wait()
 

@@ -11,7 +11,7 @@
 import asyncio
 
 import asyncpg
-from peer import JOBS, URL, astamp
+from peer import JOBS, URL, astamp, enqueuing
 from pgqueuer import PgQueuer
 from pgqueuer.models import Job
 
@@ -24,8 +24,10 @@ async def main() -> None:
     async def stamp(job: Job) -> None:
         await astamp(int(job.payload))
 
-    payloads = [str(number).encode() for number in range(JOBS)]
-    await queue.queries.enqueue(["stamp"] * JOBS, payloads, [0] * JOBS)
+    with enqueuing():
+        for first in range(0, JOBS, 1000):
+            payloads = [str(number).encode() for number in range(first, min(JOBS, first + 1000))]
+            await queue.queries.enqueue(["stamp"] * len(payloads), payloads, [0] * len(payloads))
     await queue.run(batch_size=1000)
 
 

@@ -10,7 +10,7 @@
 
 import asyncio
 
-from peer import HANDS, JOBS, URL, astamp
+from peer import HANDS, JOBS, URL, astamp, enqueuing
 from procrastinate import App, PsycopgConnector
 
 app = App(connector=PsycopgConnector(conninfo=URL, min_size=4, max_size=HANDS))
@@ -20,7 +20,8 @@ task = app.task(astamp, name="stamp")
 async def main() -> None:
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
-        await task.batch_defer_async(*[{"number": number} for number in range(JOBS)])
+        with enqueuing():
+            await task.batch_defer_async(*[{"number": number} for number in range(JOBS)])
         await app.run_worker_async(concurrency=HANDS)
 
 

@@ -13,6 +13,8 @@ from redis import Redis
 from rq import Queue, Retry, SimpleWorker
 
 queue = Queue("peer", connection=Redis.from_url(peer.URL))
-jobs = [Queue.prepare_data(peer.stamp, (number,), result_ttl=0, retry=Retry(max=3)) for number in range(peer.JOBS)]
-queue.enqueue_many(jobs)
+with peer.enqueuing():
+    retry = Retry(max=3)
+    jobs = [Queue.prepare_data(peer.stamp, (number,), result_ttl=0, retry=retry) for number in range(peer.JOBS)]
+    queue.enqueue_many(jobs)
 SimpleWorker([queue], connection=queue.connection).work(logging_level="WARNING")

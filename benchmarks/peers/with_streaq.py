@@ -10,7 +10,7 @@
 
 import asyncio
 
-from peer import HANDS, JOBS, URL, astamp
+from peer import HANDS, JOBS, URL, astamp, enqueuing
 from streaq import Worker
 
 worker = Worker(redis_url=URL, concurrency=HANDS)
@@ -19,7 +19,8 @@ task = worker.task(ttl=0)(astamp)
 
 async def main() -> None:
     async with worker:
-        await worker.enqueue_many([task.enqueue(number) for number in range(JOBS)])
+        with enqueuing():
+            await worker.enqueue_many([task.enqueue(number) for number in range(JOBS)])
     await worker.run_async()
 
 
