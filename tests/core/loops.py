@@ -30,8 +30,9 @@ def eventually(condition: Callable[[], object], *, within: float = BOUND, every:
 
 
 def threads() -> list[str]:
-    """The names of jobcore's threads that live."""
-    return sorted(each.name for each in threading.enumerate() if each.name.startswith("jobcore"))
+    """The names of jobcore's threads that live; not those that async callers enqueue by, which go with their queue."""
+    names = (each.name for each in threading.enumerate())
+    return sorted(name for name in names if name.startswith("jobcore") and not name.startswith("jobcore-enqueue"))
 
 
 @contextmanager
