@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from core.loops import eventually
 from msgspec.structs import replace
 
 from jobcore.backend import Finding, Level, Makes, Push, Refused
@@ -237,10 +238,14 @@ def test_a_table_that_is_not_vacuumed(backend: PostgresBackend, url: str, monkey
         backend.push("q", [Push(f"{n}", b"{}") for n in range(20)])
         admin.execute("UPDATE jobcore.jobs SET lost = lost")
         admin.execute("UPDATE jobcore.jobs SET lost = lost")
-        with suppress(psycopg.errors.UndefinedFunction):  # before 15, the other session's statistics come by themselves
+        with suppress(psycopg.errors.UndefinedFunction):  # before 15, statistics are sent now and then, after a statement
             admin.execute("SELECT pg_stat_force_next_flush()")
-        admin.execute("SELECT 1")
-        assert "dead rows" in [finding.found for finding in backend.diagnose() if finding.about == "vacuum"][-1]
+
+        def dead() -> bool:
+            admin.execute("SELECT 1")
+            return "dead rows" in [finding.found for finding in backend.diagnose() if finding.about == "vacuum"][-1]
+
+        eventually(dead)
 
 
 def test_connections_that_run_out(backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch) -> None:

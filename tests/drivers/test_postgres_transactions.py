@@ -450,8 +450,10 @@ class TestPool:
         first = backend.transact("q")
         pid = pid_of(first.connection)
         first.rollback()
-        with engine.connect() as connection:
-            connection.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            sessions = text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid")
+            eventually(lambda: not connection.execute(sessions, {"pid": pid}).all())
         second = backend.transact("q")
         assert pid_of(second.connection) != pid
         second.rollback()

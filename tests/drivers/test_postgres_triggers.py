@@ -282,8 +282,11 @@ class TestEnsuring:
             "ALTER TABLE {s}.jobs DISABLE TRIGGER jobs_truncated",
             "DROP FUNCTION {s}.tell_ready CASCADE",
             "ALTER TABLE {s}.jobs DISABLE TRIGGER jobs_updated",
-            "CREATE OR REPLACE TRIGGER jobs_inserted AFTER INSERT ON {s}.jobs EXECUTE FUNCTION {s}.tell_ready()",
-            "CREATE OR REPLACE TRIGGER jobs_inserted AFTER DELETE ON {s}.jobs EXECUTE FUNCTION {s}.tell_ready()",
+            *(
+                "DROP TRIGGER jobs_inserted ON {s}.jobs;"
+                f"CREATE TRIGGER jobs_inserted AFTER {event} ON {{s}}.jobs EXECUTE FUNCTION {{s}}.tell_ready()"
+                for event in ("INSERT", "DELETE")
+            ),
             "CREATE OR REPLACE FUNCTION {s}.tell_ready() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         ],
     )
@@ -305,10 +308,11 @@ class TestEnsuring:
         assert told.triggers()["jobs_updated"] != before["jobs_updated"]
 
     def test_readers_are_no_hindrance(self, told: Store) -> None:
-        """Not even a dump, which holds its ACCESS SHARE for hours."""
+        """Not even a dump, which holds its ACCESS SHARE for hours. PostgreSQL 13 goes on when it has ended."""
         told.sql("DROP TRIGGER jobs_inserted ON {s}.jobs; ALTER TABLE {s}.jobs DISABLE TRIGGER jobs_updated")
         with held(told, "ACCESS SHARE"):
-            assert told.ensure() == "mended"
+            assert told.ensure() == ("mended" if told.program.info.server_version >= 140000 else "busy")
+        assert told.ensure() in {"mended", "healthy"}
         assert told.healthy()
 
     def test_behind_a_writer_nothing_waits(self, told: Store) -> None:

@@ -107,36 +107,44 @@ class _Front:
         self._server = server
         self._context = context
         self._asked = asked
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def run(self) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
-        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as listening:
-            self.port.set_result(listening.sockets[0].getsockname()[1])
-            await self._ended.wait()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
+        listening = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port.set_result(listening.sockets[0].getsockname()[1])
+        await self._ended.wait()
+        listening.close()
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # also of who was let in just now
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.wait(others)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError), _ending(writer):
+        with suppress(OSError, asyncio.IncompleteReadError), self._ending(writer):
+            if self._ended.is_set():
+                return
             if self._asked:
                 await reader.readexactly(_REQUEST)
                 writer.write(b"S")
             await writer.start_tls(self._context)
             there, back = await asyncio.open_connection("127.0.0.1", self._server)
-            with _ending(back):
+            with self._ending(back):
                 passing = [asyncio.create_task(_pass_on(reader, back)), asyncio.create_task(_pass_on(there, writer))]
                 await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
 
-
-@contextmanager
-def _ending(writer: asyncio.StreamWriter) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        writer.transport.abort()
+    @contextmanager
+    def _ending(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        """End a connection after the block, or when all is to end."""
+        self._writers.add(writer)
+        try:
+            yield
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
 
 
 async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:

@@ -114,6 +114,7 @@ class Proxy:
 
     async def _close(self) -> None:
         self._server.close()
+        self._severed = True  # for who has connected and is not served yet
         self._break()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         if others:

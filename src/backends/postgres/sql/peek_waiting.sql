@@ -2,8 +2,8 @@
 --
 -- Parameters: queue; now (µs, or null: the server's clock); jobs (the limit); due (whether READY is asked for);
 --   the key (rank, place, seq) after which to go on.
--- Gives entries as get does, each followed by its key. Locks nothing. Reads a page of each rank at the most, however
---   many jobs are due before those that are not, or the other way round.
+-- Gives entries as get does, each followed by its key. Locks nothing. Goes from rank to rank, so that it reads little
+--   more than it gives, however many jobs are due before those that are not, or the other way round.
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
 ), span AS MATERIALIZED (
@@ -23,11 +23,11 @@ FROM band CROSS JOIN LATERAL (
     SELECT
         id, CASE WHEN %(due)s THEN 'ready' ELSE 'scheduled' END, payload, -rank, place,
         attempt, lost, pushed_at, started_at, lease_until, holder, finished_at, reason, value,
-        rank, place AS at, seq
+        rank, place, seq
     FROM {schema}.jobs
     WHERE queue = %(queue)s AND state = 'ready' AND rank = band.rank
         AND place BETWEEN (SELECT low FROM span) AND (SELECT high FROM span)
         AND (rank, place, seq) > (%(rank)s, %(place)s, %(seq)s)
     ORDER BY place, seq LIMIT %(jobs)s
 ) AS job
-ORDER BY job.rank, at, seq LIMIT %(jobs)s
+LIMIT %(jobs)s

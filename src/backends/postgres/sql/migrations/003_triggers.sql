@@ -44,6 +44,8 @@ BEGIN
     RETURN NULL;
 END
 $body$;
+    -- PostgreSQL 13 can't replace a trigger: there it is dropped, which readers are in the way of.
+    replaces CONSTANT boolean := current_setting('server_version_num')::integer >= 140000;
     outdated boolean;
     missing text[];
     statement text;
@@ -54,11 +56,14 @@ BEGIN
     outdated := NOT EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('{schema}.tell_ready()') AND prosrc = body);
     missing := ARRAY(
         SELECT format(
-            'CREATE %s TRIGGER %I AFTER %s ON {schema}.jobs %s FOR EACH STATEMENT'
+            '%sCREATE %s TRIGGER %I AFTER %s ON {schema}.jobs %s FOR EACH STATEMENT'
             -- The driver's own statements tell who waits by themselves, after their commit, and count what they change.
             ' WHEN (current_setting(''jobcore.quiet'', true) IS DISTINCT FROM ''on'')'
             ' EXECUTE FUNCTION {schema}.tell_ready()',
-            CASE WHEN found.oid IS NOT NULL THEN 'OR REPLACE' END, wanted.name, wanted.event, wanted.tables
+            CASE WHEN found.oid IS NOT NULL AND NOT replaces
+            THEN format('DROP TRIGGER %I ON {schema}.jobs; ', wanted.name) END,
+            CASE WHEN found.oid IS NOT NULL AND replaces THEN 'OR REPLACE' END,
+            wanted.name, wanted.event, wanted.tables
         )
         FROM (
             VALUES
@@ -76,7 +81,11 @@ BEGIN
         RETURN 'healthy';
     END IF;
     -- At once or not at all: who waited for this lock would hold up all writers that come after. Readers are no matter.
-    LOCK TABLE {schema}.jobs IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+    IF replaces THEN
+        LOCK TABLE {schema}.jobs IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+    ELSE
+        LOCK TABLE {schema}.jobs IN ACCESS EXCLUSIVE MODE NOWAIT;
+    END IF;
     IF outdated THEN
         EXECUTE format(
             'CREATE OR REPLACE FUNCTION {schema}.tell_ready() RETURNS trigger LANGUAGE plpgsql'
