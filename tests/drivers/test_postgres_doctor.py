@@ -238,7 +238,7 @@ def test_a_table_that_is_not_vacuumed(backend: PostgresBackend, url: str, monkey
         backend.push("q", [Push(f"{n}", b"{}") for n in range(20)])
         admin.execute("UPDATE jobcore.jobs SET lost = lost")
         admin.execute("UPDATE jobcore.jobs SET lost = lost")
-        with suppress(psycopg.errors.UndefinedFunction):  # before 15, statistics are sent now and then, after a statement
+        with suppress(psycopg.errors.UndefinedFunction):  # before 15, they come after some statement
             admin.execute("SELECT pg_stat_force_next_flush()")
 
         def dead() -> bool:

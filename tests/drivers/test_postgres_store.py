@@ -708,7 +708,7 @@ def blocks(backend: PostgresBackend, marks: Marks) -> int:
 
 def read(plan: str) -> int:
     """The blocks that were read by a plan."""
-    return int(plan.split("shared hit=", 1)[1].split()[0])
+    return int(plan.split("shared hit=", 1)[1].split(maxsplit=1)[0])
 
 
 def explain(backend: PostgresBackend, stem: str, given: dict[str, Any]) -> str:
