@@ -35,6 +35,9 @@ class UrlHarness(Harness):
         self.name = self.url = shown(url)
         self._url = url
         self._used = _Used()
+        backend = open_backend(url)
+        self.prompt = not getattr(backend, "polls", False)
+        backend.close()
         if takes_clock(url):
             self.clock = ManualClock(max(clock.now() if clock else 0, SystemClock().now()))
 

@@ -40,6 +40,7 @@ from jobcore.backends.postgres.connections import failure
 from jobcore.backends.postgres.listing import asked
 from jobcore.backends.postgres.marks import Marks
 from jobcore.conformance.threads import together
+from jobcore.conformance.url import UrlHarness
 from jobcore.testing import ManualClock
 
 from servers import postgres
@@ -745,6 +746,10 @@ class TestUrls:
         with pytest.raises(ConfigurationError) as caught:
             connect(url)
         assert "pa/ss" not in str(caught.value)
+
+    def test_where_nobody_is_woken_the_suite_does_not_ask_how_soon(self) -> None:
+        assert not UrlHarness("postgresql://localhost/db?notify=off").prompt
+        assert UrlHarness("postgresql://localhost/db").prompt
 
     def test_both_schemes_open(self) -> None:
         for scheme in ("postgresql", "postgres"):

@@ -115,7 +115,7 @@ def test_a_server_whose_memory_is_full_takes_no_jobs_and_loses_none(server: serv
 
 def test_a_server_that_crashes_and_comes_back_as_a_newer_version() -> None:
     """Its data is kept; its scripts, and what it knew of who waits, are gone."""
-    versions = [*servers.binaries().values()]
+    versions = [path for path in servers.binaries().values() if not path.endswith("valkey-server")]  # of one family
 
     @contextmanager
     def crashed() -> Iterator[None]:

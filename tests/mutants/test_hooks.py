@@ -63,7 +63,8 @@ class Faraway(Harness):
         return True
 
     def restart(self) -> bool:
-        self.store.queues = deepcopy(self.store.queues)
+        kept = {id(jobs._serial): jobs._serial for jobs in self.store.queues.values()}  # not to be copied from 3.14 on
+        self.store.queues = deepcopy(self.store.queues, kept)
         return True
 
     def look(self, queue: str) -> Look:

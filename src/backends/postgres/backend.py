@@ -88,6 +88,11 @@ class PostgresBackend:
         self._waiting = Waiting(self._database, clock, notify=notify, check_triggers=check_triggers)
         _ALL.add(self)
 
+    @property
+    def polls(self) -> bool:
+        """See `Wakes`: with `notify` off, who waits looks again each second."""
+        return not self._waiting.notify
+
     def after_fork(self) -> None:
         """Called in a forked child: go on with connections of its own, and leave its parent's alone."""
         self._database.connections.after_fork()

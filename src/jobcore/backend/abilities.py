@@ -11,7 +11,10 @@ from jobcore.backend.values import Answer, Hold, Keep, Push, Pushed, Succeed
 
 @runtime_checkable
 class Wakes(Protocol):
-    """A store that can tell of due jobs without being asked again and again (13)."""
+    """A store that can tell of due jobs without being asked again and again (13).
+
+    A backend whose `wait` only looks at intervals, perhaps as it was told to, says so by an attribute `polls` that is true.
+    """
 
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
         """Block up to `timeout` seconds, at most 1, until a job may be ready; return the queues to look at.
