@@ -13,7 +13,7 @@ from jobcore.backend.values import Answer, Hold, Keep, Push, Pushed, Succeed
 class Wakes(Protocol):
     """A store that can tell of due jobs without being asked again and again (13).
 
-    A backend whose `wait` only looks at intervals, perhaps as it was told to, says so by an attribute `polls` that is true.
+    A backend whose `wait` only looks at intervals, perhaps as it was told to, says so by a true attribute `polls`.
     """
 
     def wait(self, queues: Collection[str], timeout: float) -> set[str]:
