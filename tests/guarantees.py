@@ -36,8 +36,9 @@ _INTRODUCTION: Final = """\
 # What each store was found to keep
 
 Written by `make guarantees`, from runs of the [conformance suite](drivers.md#the-verdict) on servers of its own; what
-the laws say stands in [semantics](semantics.md). *passed*: nothing was found that breaks it. *variant*: what the store
-does not offer was checked in another way, told below. *measured*: its work was counted from outside.
+the laws say stands in [semantics](semantics.md); those without a number are its fixed details. *passed*: nothing was
+found that breaks it. *variant*: what the store does not offer was checked in another way, told below. *measured*: its
+work was counted from outside.
 
 """
 
@@ -132,14 +133,17 @@ def _page(runs: Runs) -> Iterator[str]:
 
 
 def _table(runs: Runs) -> Iterator[str]:
-    yield f"| law | | {' | '.join(runs)} |"
-    yield f"|---|---|{'---|' * len(runs)}"
-    found = [
-        {finding.law.name: finding.status.value for finding in verdicts[-1].findings} for verdicts in runs.values()
-    ]
-    for law in all_laws().values():
-        cells = [statuses.get(law.name, "not tried") for statuses in found]
-        yield f"| {law.number or ''} | {law.name} | {' | '.join(cells)} |"
+    yield "| store | passed | what did not simply pass, and what came of that |"
+    yield "|---|---|---|"
+    laws = {law.name: f"{law.number or ''} {law.name}".strip() for law in all_laws().values()}
+    for name, verdicts in runs.items():
+        found = {finding.law.name: finding.status.value for finding in verdicts[-1].findings}
+        rest = defaultdict[str, list[str]](list)
+        for law, title in laws.items():
+            rest[found.get(law, "not tried")].append(title)
+        passed = len(rest.pop(Status.PASSED.value, ()))
+        told = "; ".join(f"*{status}*: {', '.join(titles)}" for status, titles in rest.items())
+        yield f"| {name} | {passed} of {len(laws)} | {told} |"
 
 
 def _sums(name: str, verdicts: Sequence[Verdict]) -> str:

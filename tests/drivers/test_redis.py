@@ -25,7 +25,7 @@ class RedisHarness(Harness):
     """A prefix of its own on a server, which writes all that it acknowledges to a file."""
 
     def __init__(self, server: servers.Server, client: redis.Redis | RedisCluster) -> None:
-        self.name = f"Redis {server.version}{', cluster' * server.is_cluster}"
+        self.name = f"{server.name}{', cluster' * server.is_cluster}"
         self.client = client
         self.prefix = f"test-{os.urandom(6).hex()}"
         self.clock = ManualClock()

@@ -50,10 +50,11 @@ class Server:
             self._begin_cluster()
 
     @property
-    def version(self) -> str:
-        """What the server says of itself."""
+    def name(self) -> str:
+        """Its kind and version, as it says of itself."""
         with self.client() as client:
-            return str(client.info("server")["redis_version"])
+            told = client.info("server")
+        return f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
 
     def _begin_cluster(self) -> None:
         """Hold all slots, and wait until the cluster works."""
