@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, DuplicatePreparedStatement, InvalidSqlStatementName
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 
@@ -184,6 +184,10 @@ class TestConnections:
     )
     def test_what_the_server_did_not_say_is_uncertain(self, error: Exception, known: type[Exception]) -> None:
         assert type(failure(error, broken=False)) is known
+
+    @pytest.mark.parametrize("kind", [DuplicatePreparedStatement, InvalidSqlStatementName])
+    def test_a_session_that_a_pooler_shares_is_told_of_with_what_to_do(self, kind: type[psycopg.Error]) -> None:
+        assert "?prepare=off&notify=off" in str(failure(kind("_pg3_0"), broken=False))
 
     def test_a_statement_that_takes_too_long_is_refused(self, url: str, postgres_url: str) -> None:
         backend = connect(f"{url}&timeout=0.3")

@@ -28,6 +28,8 @@ _IDLE: Final = 16
 _REPEATS: Final = 10
 
 _CONFLICTS: Final = (errors.SerializationFailure, errors.DeadlockDetected)
+_SHARED: Final = (errors.DuplicatePreparedStatement, errors.InvalidSqlStatementName)
+"""What a server says where a pooler has one session serve several clients that prepare statements."""
 
 # A client that freezes within a transaction must not keep the queue's lock: nobody could settle any more.
 # A plan that is kept must not be one that was made for an empty table, nor one that changes with its size.
@@ -248,4 +250,6 @@ def has_input(connection: Connection) -> bool:
 
 
 def _said(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split()) or type(error).__name__
+    shared = isinstance(getattr(error, "orig", error), _SHARED)
+    return said + ": behind a pooler in transaction mode a URL needs ?prepare=off&notify=off" * shared
