@@ -630,6 +630,16 @@ class TestListing:
             assert read(explain(backend, *asked("q", second, 10, after))) < 50
         backend.close()
 
+    def test_what_another_program_puts_before_all_time_is_listed(self, backend: PostgresBackend) -> None:
+        backend.counts("q")
+        sql(
+            backend,
+            "INSERT INTO {s}.jobs (queue, id, state, rank, place, seq, pushed_at, payload) "
+            "VALUES ('q', 'raw', 'ready', 0, -1, 0, 1, '{}')",
+        )
+        assert [entry.id for entry in backend.peek("q", State.READY, 10).entries] == ["raw"]
+        assert backend.peek("q", State.SCHEDULED, 10).entries == []
+
 
 class TestCaps:
     def test_what_other_programs_deleted_is_no_longer_counted_after_a_while(

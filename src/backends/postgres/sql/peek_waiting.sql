@@ -7,8 +7,8 @@
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
 ), span AS MATERIALIZED (
-    SELECT CASE WHEN %(due)s THEN 0 ELSE now + 1 END AS low, CASE WHEN %(due)s THEN now ELSE 1::bigint << 62 END AS high
-    FROM clock
+    SELECT CASE WHEN %(due)s THEN -edge ELSE now + 1 END AS low, CASE WHEN %(due)s THEN now ELSE edge END AS high
+    FROM clock CROSS JOIN (SELECT 1::bigint << 62) AS whatever (edge)
 ), band (rank) AS (
     (SELECT rank FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'ready' AND rank >= %(rank)s
     ORDER BY rank LIMIT 1)
