@@ -8,7 +8,7 @@ WITH RECURSIVE clock AS MATERIALIZED (
     SELECT coalesce(%(now)s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now
 ), span AS MATERIALIZED (
     SELECT CASE WHEN %(due)s THEN -edge ELSE now + 1 END AS low, CASE WHEN %(due)s THEN now ELSE edge END AS high
-    FROM clock CROSS JOIN (SELECT 1::bigint << 62) AS whatever (edge)
+    FROM clock CROSS JOIN (SELECT 1::bigint << 62) AS beyond (edge)
 ), band (rank) AS (
     (SELECT rank FROM {schema}.jobs WHERE queue = %(queue)s AND state = 'ready' AND rank >= %(rank)s
     ORDER BY rank LIMIT 1)
